@@ -1,0 +1,502 @@
+"""The values that travel through the onion: answers, chunks, messages and usage, in OpenAI's shape.
+
+Nothing a provider said is lost. Fields that this file does not know are kept in `model_extra`, are
+readable as attributes, and come back out of `to_dict()`; `raw` is the provider's own JSON.
+
+Decoding has two paths with one result. The typed msgspec decoder takes what it expects to the
+letter; whatever it refuses (an unknown field, a null or a number where a string belongs) goes
+through the lenient path below, which keeps the odd value or reads it the way it was meant.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct, field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Self
+
+__all__ = [
+    "Choice",
+    "ChunkChoice",
+    "CompletionTokensDetails",
+    "Delta",
+    "FunctionCall",
+    "Message",
+    "ModelResponse",
+    "PromptTokensDetails",
+    "StreamChunk",
+    "ToolCall",
+    "Usage",
+]
+
+T = TypeVar("T", bound="Model")
+
+
+class Model(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What all types here share: dict and JSON forms in pydantic's names, and unknown fields kept.
+
+    Fields whose wire name begins with `@` are Scallion's own and are never written to JSON.
+    """
+
+    # Written even when None, because receivers tell "null" from "absent" there.
+    _written_if_none: ClassVar[frozenset[str]] = frozenset()
+
+    model_extra: dict[str, Any] | None = field(default=None, name="@extra")
+
+    def __getattr__(self, name: str) -> Any:
+        # Only reached for names that are not fields: a provider's own field, or a mistake.
+        extra = None if name.startswith("__") else self.model_extra
+        if extra is not None and name in extra:
+            return extra[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        # Only what is set, and never the raw body: these end up in logs and in test failures.
+        shown = {name: getattr(self, name) for name in self.__struct_fields__ if name != "body"}
+        fields = ", ".join(f"{name}={value!r}" for name, value in shown.items() if value)
+        return f"{type(self).__name__}({fields})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object this stands for: fields that are set, and every unknown field."""
+        return self._dump(keep_none=False)
+
+    def model_dump(
+        self,
+        *,
+        exclude_none: bool = False,
+        include: set[str] | None = None,
+        exclude: set[str] | None = None,
+        **_ignored: Any,
+    ) -> dict[str, Any]:
+        """Like pydantic's: every field, `None` included unless `exclude_none`.
+
+        Pydantic's other options (`mode`, `by_alias`, …) are accepted and make no difference here.
+        """
+        dumped = self._dump(keep_none=not exclude_none)
+        if include is not None:
+            dumped = {key: value for key, value in dumped.items() if key in include}
+        if exclude is not None:
+            dumped = {key: value for key, value in dumped.items() if key not in exclude}
+        return dumped
+
+    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+        """`model_dump` as JSON text."""
+        encoded = msgspec.json.encode(self.model_dump(**options))
+        return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
+
+    @classmethod
+    def model_validate(cls, obj: Mapping[str, Any] | Self) -> Self:
+        """Build from a dict (or return the instance given).
+
+        Raises:
+            ValueError: `obj` is not a mapping, or a list or object stands where it cannot be read.
+        """
+        if isinstance(obj, cls):
+            return obj
+        return read(cls, obj)
+
+    @classmethod
+    def model_validate_json(cls, data: str | bytes) -> Self:
+        """Build from JSON text. Raises `ValueError` if it is not JSON or not an object."""
+        return decode(cls, data.encode() if isinstance(data, str) else data)
+
+    def _dump(self, *, keep_none: bool) -> dict[str, Any]:
+        dumped: dict[str, Any] = {}
+        for attribute, wire, _ in _plan(type(self)):
+            value = getattr(self, attribute)
+            if value is None:
+                if keep_none or attribute in self._written_if_none:
+                    dumped[wire] = None
+            elif isinstance(value, Model):
+                dumped[wire] = value._dump(keep_none=keep_none)
+            elif isinstance(value, list):
+                dumped[wire] = [
+                    item._dump(keep_none=keep_none) if isinstance(item, Model) else item
+                    for item in value
+                ]
+            else:
+                dumped[wire] = value
+        if self.model_extra:
+            dumped.update(self.model_extra)
+        return dumped
+
+
+class FunctionCall(Model):
+    """The function a model wants called. `arguments` is JSON text as the model wrote it."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCall(Model):
+    """One tool call of an answer; in a `Delta`, one fragment of it, placed by `index`."""
+
+    index: int | None = None
+    id: str | None = None
+    type: str | None = None
+    function: FunctionCall | None = None
+
+
+class Message(Model):
+    """A chat message in OpenAI's shape.
+
+    Attributes:
+        content: Text, or content parts (`{"type": "text", …}`, `{"type": "image_url", …}`, …).
+        reasoning: The model's thinking as text (OpenRouter's name; filled for Anthropic too).
+        reasoning_content: The same under the name DeepSeek, vLLM and llama.cpp use.
+        provider_content: The answer in the provider's own blocks, so that sending this message
+            back gives that provider exactly what it sent (signatures, redacted thinking, server
+            tools). Other providers never see it.
+    """
+
+    _written_if_none: ClassVar[frozenset[str]] = frozenset({"content"})
+
+    role: str = "assistant"
+    content: str | list[Any] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[Any] | None = None
+    annotations: list[Any] | None = None
+    audio: dict[str, Any] | None = None
+    function_call: FunctionCall | None = None
+    provider_content: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """The content as text; parts that are not text are left out."""
+        return text_of(self.content)
+
+
+class Choice(Model):
+    """One of the answers. `finish_reason` is OpenAI's, `native_finish_reason` the provider's own."""
+
+    _written_if_none: ClassVar[frozenset[str]] = frozenset({"finish_reason"})
+
+    index: int = 0
+    message: Message = field(default_factory=Message)
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    logprobs: Any = None
+    content_filter_results: Any = None
+
+
+class PromptTokensDetails(Model):
+    """What the prompt's tokens were. All are parts of `Usage.prompt_tokens`.
+
+    Attributes:
+        cached_tokens: Read from the provider's prompt cache.
+        cache_write_tokens: Written to it, whatever the time to live.
+        cache_write_1h_tokens: The part of `cache_write_tokens` kept for an hour (Anthropic).
+    """
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    text_tokens: int | None = None
+    video_tokens: int | None = None
+
+
+class CompletionTokensDetails(Model):
+    """What the completion's tokens were. All are parts of `Usage.completion_tokens`."""
+
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    text_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+
+
+class Usage(Model):
+    """Tokens of one call, counted as OpenAI does: cached tokens are inside `prompt_tokens`.
+
+    Attributes:
+        cost: US dollars as the provider itself billed them (OpenRouter). Not computed here.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
+    cost: float | None = None
+
+
+class ModelResponse(Model):
+    """A whole answer.
+
+    Attributes:
+        model: The model that answered, as the provider names it.
+        provider: The adapter that was asked: `openai`, `anthropic`, `openrouter`, …
+        upstream_provider: The host that OpenRouter chose (its JSON calls this `provider`).
+        request_id: The provider's id for the request, to quote to its support.
+        cost: Set by the `cost()` middleware; `None` while unknown.
+        cached: True if a `cache()` answered and nothing was sent.
+    """
+
+    id: str | None = None
+    object: str | None = None
+    created: int | None = None
+    model: str | None = None
+    choices: list[Choice] = field(default_factory=list)
+    usage: Usage | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    prompt_filter_results: Any = None
+    upstream_provider: str | None = field(default=None, name="provider")
+
+    provider: str | None = field(default=None, name="@provider")
+    request_id: str | None = field(default=None, name="@request_id")
+    cost: Any = field(default=None, name="@cost")
+    cached: bool = field(default=False, name="@cached")
+    body: bytes | None = field(default=None, name="@body")
+
+    @property
+    def message(self) -> Message:
+        """The first choice's message (an empty one if there is no choice)."""
+        return self.choices[0].message if self.choices else Message()
+
+    @property
+    def text(self) -> str:
+        """The first choice's text."""
+        return self.message.text
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The first choice's tool calls."""
+        return self.message.tool_calls or []
+
+    @property
+    def finish_reason(self) -> str | None:
+        """The first choice's finish reason."""
+        return self.choices[0].finish_reason if self.choices else None
+
+    @property
+    def reasoning(self) -> str | None:
+        """The first choice's thinking, if the provider shows it."""
+        message = self.message
+        return message.reasoning or message.reasoning_content
+
+    @property
+    def raw(self) -> Any:
+        """The provider's JSON, decoded anew at each access; `None` for an accumulated stream."""
+        return None if self.body is None else msgspec.json.decode(self.body)
+
+
+class Delta(Model, gc=False):
+    """What one chunk adds to a choice's message. The fields are `Message`'s, all optional."""
+
+    role: str | None = None
+    content: str | list[Any] | None = None
+    tool_calls: list[ToolCall] | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[Any] | None = None
+    annotations: list[Any] | None = None
+    audio: dict[str, Any] | None = None
+    function_call: FunctionCall | None = None
+    provider_content: dict[str, Any] | None = None
+
+
+class ChunkChoice(Model, gc=False):
+    """One choice's part of a chunk."""
+
+    _written_if_none: ClassVar[frozenset[str]] = frozenset({"finish_reason"})
+
+    index: int = 0
+    delta: Delta = field(default_factory=Delta)
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    logprobs: Any = None
+    content_filter_results: Any = None
+
+
+class StreamChunk(Model, gc=False):
+    """One event of a streamed answer.
+
+    Attributes:
+        restarted: True on the chunk at which `fallback(stream="restart")` began the answer anew:
+            what came before it is void.
+    """
+
+    id: str | None = None
+    object: str | None = None
+    created: int | None = None
+    model: str | None = None
+    choices: list[ChunkChoice] = field(default_factory=list)
+    usage: Usage | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    obfuscation: str | None = None
+    prompt_filter_results: Any = None
+    upstream_provider: str | None = field(default=None, name="provider")
+
+    restarted: bool = field(default=False, name="@restarted")
+    body: bytes | None = field(default=None, name="@body")
+
+    @classmethod
+    def of(cls, content: str | None = None, **delta: Any) -> StreamChunk:
+        """A chunk with one choice that adds `content` (and other `Delta` fields)."""
+        return cls(choices=[ChunkChoice(delta=Delta(content=content, **delta))])
+
+    @property
+    def content(self) -> str | None:
+        """The text that the first choice gains, or `None`."""
+        if not self.choices:
+            return None
+        content = self.choices[0].delta.content
+        return text_of(content) if isinstance(content, list) else content
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended, on the chunk that ends it."""
+        return self.choices[0].finish_reason if self.choices else None
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The first choice's tool call fragments."""
+        return (self.choices[0].delta.tool_calls or []) if self.choices else []
+
+    @property
+    def reasoning(self) -> str | None:
+        """The thinking that the first choice gains."""
+        if not self.choices:
+            return None
+        delta = self.choices[0].delta
+        return delta.reasoning or delta.reasoning_content
+
+    @property
+    def raw(self) -> Any:
+        """The event's JSON as the provider sent it, decoded anew at each access."""
+        return None if self.body is None else msgspec.json.decode(self.body)
+
+
+def text_of(content: object) -> str:
+    """The text of a message's `content`, whichever of its forms it has."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    texts = (part.get("text") for part in content if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+# ------------------------------------------------------------------------------------- decoding
+
+
+def decode(cls: type[T], data: bytes) -> T:
+    """Decode JSON into `cls`, strictly if it fits and leniently if it does not.
+
+    Raises:
+        ValueError: not JSON, not UTF-8, or not an object (msgspec's errors are ValueErrors).
+        RecursionError: nested too deep to read.
+    """
+    try:
+        return _decoder(cls).decode(data)
+    except msgspec.ValidationError:
+        return read(cls, msgspec.json.decode(data))
+
+
+def read(cls: type[T], obj: object) -> T:
+    """The lenient path: build `cls` from decoded JSON of any temper."""
+    if not isinstance(obj, dict):
+        try:
+            obj = dict(obj)  # type: ignore[call-overload]
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"expected a JSON object for {cls.__name__}, got {type(obj).__name__}"
+            ) from None
+    known: dict[str, Any] = {}
+    extra = dict(obj)
+    for attribute, wire, convert in _plan(cls):
+        if wire in extra:
+            value = extra.pop(wire)
+            if value is not None and (value := convert(value)) is not None:
+                known[attribute] = value
+    return cls(**known, model_extra=extra or None)
+
+
+@cache
+def _decoder(cls: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(cls)
+
+
+@cache
+def _plan(cls: type[Model]) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
+    """The wire fields of `cls`: attribute, name in JSON, and how to read an odd value."""
+    hints = get_type_hints(cls)
+    names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
+    return tuple(
+        (attribute, wire, _reader(hints[attribute]))
+        for attribute, wire in names
+        if not wire.startswith("@")
+    )
+
+
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """How to read a value that should have been a `hint`; the result None means "leave it out"."""
+    options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kinds = {get_origin(option) or option: get_args(option) for option in options}
+    for kind, arguments in kinds.items():
+        if isinstance(kind, type) and issubclass(kind, Model):
+            return partial(_read_object, kind)
+        if kind is list and isinstance(arguments[0], type) and issubclass(arguments[0], Model):
+            return partial(_read_list, arguments[0])
+    if list in kinds:
+        return _text_or_list if str in kinds else _only(list)
+    if dict in kinds:
+        return _only(dict)
+    return next((read for kind, read in _SCALARS.items() if kind in kinds), lambda value: value)
+
+
+def _read_object(cls: type[T], value: object) -> T | None:
+    return read(cls, value) if isinstance(value, dict) else None
+
+
+def _read_list(cls: type[T], value: object) -> list[T]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a JSON array of {cls.__name__}, got {type(value).__name__}")
+    return [read(cls, item) for item in value]
+
+
+def _only(kind: type) -> Callable[[Any], Any]:
+    return lambda value: value if isinstance(value, kind) else None
+
+
+def _text_or_list(value: object) -> object:
+    return value if isinstance(value, list) else _text(value)
+
+
+def _text(value: object) -> str:
+    # Some servers send numeric ids, or tool arguments as an object instead of JSON text.
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _number(kind: type) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        try:
+            return kind(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+    return convert
+
+
+_SCALARS: dict[Any, Callable[[Any], Any]] = {
+    str: _text,
+    int: _number(int),
+    float: _number(float),
+}
