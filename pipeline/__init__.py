@@ -1,0 +1,72 @@
+"""Scallion: a light onion of composable middleware around LLM calls.
+
+    llm = build_pipeline([retry(), cost(), fallback(["gpt-4o", "claude-sonnet-4-5"])])
+    answer = await llm.complete("Why is the sky blue?")
+
+Importing this imports nothing else: each name below is loaded when it is first used.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import exceptions as exceptions
+    from . import middlewares as middlewares
+    from . import providers as providers
+    from . import types as types
+    from ._clock import Clock as Clock
+    from ._pipeline import Handler as Handler
+    from ._pipeline import Middleware as Middleware
+    from ._pipeline import Pipeline as Pipeline
+    from ._pipeline import ResponseStream as ResponseStream
+    from ._pipeline import build_pipeline as build_pipeline
+    from ._request import Attempt as Attempt
+    from ._request import Context as Context
+    from ._request import Request as Request
+    from ._response import Outcome as Outcome
+    from ._response import Response as Response
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Attempt": "_request",
+    "Clock": "_clock",
+    "Context": "_request",
+    "Handler": "_pipeline",
+    "Middleware": "_pipeline",
+    "Outcome": "_response",
+    "Pipeline": "_pipeline",
+    "Request": "_request",
+    "Response": "_response",
+    "ResponseStream": "_pipeline",
+    "build_pipeline": "_pipeline",
+}
+_MODULES = ("costs", "exceptions", "middlewares", "providers", "stores", "tokens", "types")
+
+__all__ = [
+    "Attempt",
+    "Clock",
+    "Context",
+    "Handler",
+    "Middleware",
+    "Outcome",
+    "Pipeline",
+    "Request",
+    "Response",
+    "ResponseStream",
+    "build_pipeline",
+]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _HOME:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -10,6 +10,7 @@ through the lenient path below, which keeps the odd value or reads it the way it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, partial
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
@@ -18,7 +19,7 @@ import msgspec
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Self
 
 __all__ = [
@@ -405,20 +406,16 @@ def decode(cls: type[T], data: bytes) -> T:
         RecursionError: nested too deep to read.
     """
     try:
-        return _decoder(cls).decode(data)
+        decoder: msgspec.json.Decoder[T] = _decoder(cls)
+        return decoder.decode(data)
     except msgspec.ValidationError:
         return read(cls, msgspec.json.decode(data))
 
 
 def read(cls: type[T], obj: object) -> T:
     """The lenient path: build `cls` from decoded JSON of any temper."""
-    if not isinstance(obj, dict):
-        try:
-            obj = dict(obj)  # type: ignore[call-overload]
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"expected a JSON object for {cls.__name__}, got {type(obj).__name__}"
-            ) from None
+    if not isinstance(obj, Mapping):
+        raise ValueError(f"expected a JSON object for {cls.__name__}, got {type(obj).__name__}")
     known: dict[str, Any] = {}
     extra = dict(obj)
     for attribute, wire, convert in _plan(cls):

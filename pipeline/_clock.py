@@ -1,0 +1,60 @@
+"""The one source of time: every wait and every measurement of a call goes through its clock.
+
+A pipeline takes a clock (`build_pipeline(..., clock=)`) and hands it on in each `Context`, so tests
+replace time in one place (`scallion.testing.ManualClock`) and never wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+
+class TimerHandle(Protocol):
+    """What `Clock.call_at` returns."""
+
+    def cancel(self) -> None: ...
+
+
+class Clock:
+    """Real time: the event loop's clock for waiting, the calendar for time stamps."""
+
+    def now(self) -> float:
+        """Seconds that only ever grow; the origin means nothing."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> TimerHandle:
+        """Call back at `when`, in `now()` seconds, in the running event loop."""
+        return asyncio.get_running_loop().call_at(when, callback)
+
+
+@asynccontextmanager
+async def time_limit(clock: Clock, when: float) -> AsyncIterator[None]:
+    """Cancel what is awaited in the body at `when`, and raise the builtin `TimeoutError` then.
+
+    asyncio's own timeout does the delicate part (telling its cancellation from the caller's); the
+    injected clock only pulls its trigger.
+    """
+    async with asyncio.timeout(None) as timeout:
+
+        def expire() -> None:
+            timeout.reschedule(asyncio.get_running_loop().time())
+
+        timer = clock.call_at(when, expire)
+        try:
+            yield
+        finally:
+            timer.cancel()

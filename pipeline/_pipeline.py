@@ -1,0 +1,374 @@
+"""The onion: layers composed once around a provider, and the calls that go through them."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ._clock import Clock, time_limit
+from ._request import Attempt, Context, Request, as_messages
+from ._response import Response, deadline_passed
+from .exceptions import InvalidRequestError, ProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Self
+
+    from .types import Message, ModelResponse, StreamChunk
+
+Handler = Callable[[Request], Awaitable[Response]]
+"""Answers a request: a provider, the rest of the onion, or a whole pipeline."""
+
+Middleware = Callable[[Request, Handler], Awaitable[Response]]
+"""`async def name(request, call_next)`: returns the Response that `call_next` returned."""
+
+_opened: ContextVar[list[Response] | None] = ContextVar("scallion_opened", default=None)
+"""The Responses opened by the call that is under way, so that none a layer drops stays open."""
+
+
+def build_pipeline(
+    middlewares: Iterable[Middleware] = (),
+    *,
+    provider: Handler | None = None,
+    model: str | None = None,
+    clock: Clock | None = None,
+) -> Pipeline:
+    """Compose layers around a provider.
+
+    Args:
+        middlewares: The layers, the first one outermost.
+        provider: What answers: an adapter from `scallion.providers`, another pipeline, or any
+            async function from Request to Response. By default the model's name decides
+            (`scallion.providers.auto()`).
+        model: The model for calls that do not name one.
+        clock: Where time comes from; tests pass a `scallion.testing.ManualClock`.
+
+    Raises:
+        TypeError: an entry is not a middleware; the message names it.
+    """
+    return Pipeline(middlewares, provider=provider, model=model, clock=clock)
+
+
+class Pipeline:
+    """An onion, ready to be called. Immutable, and safe to share between tasks and event loops.
+
+    Made by `build_pipeline`. It is itself a handler, so pipelines nest.
+    """
+
+    def __init__(
+        self,
+        middlewares: Iterable[Middleware] = (),
+        *,
+        provider: Handler | None = None,
+        model: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if callable(middlewares) or isinstance(middlewares, (str, bytes)):
+            raise TypeError(f"middlewares must be a list of middlewares, not {middlewares!r}")
+        self.middlewares = tuple(middlewares)
+        for position, middleware in enumerate(self.middlewares):
+            _check_middleware(middleware, position)
+        if provider is None:
+            from .providers import auto
+
+            provider = auto()
+        _check_handler(provider)
+        self.provider = provider
+        self.model = model
+        self._clock = clock or Clock()
+        chain: Handler = self._ask_provider
+        for middleware in reversed(self.middlewares):
+            chain = _bind(middleware, chain)
+        self._chain = chain
+
+    async def complete(
+        self,
+        messages: str | Iterable[Mapping[str, Any] | Message],
+        *,
+        model: str | None = None,
+        tenant: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
+        **params: Any,
+    ) -> ModelResponse:
+        """Ask, and wait for the whole answer.
+
+        Args:
+            messages: A string (one user message), or OpenAI-style dicts or `Message`s.
+            model: The model's name, if not the pipeline's own.
+            tenant: On whose behalf; budgets and caches keep tenants apart.
+            metadata: Your labels for logs and audits. Never sent to the provider.
+            deadline: Seconds from now after which the call must be over, retries included.
+            **params: OpenAI's chat parameters (`temperature`, `tools`, `response_format`, …), and
+                `extra_body` and `extra_headers` for what only one provider knows.
+
+        Raises:
+            LLMClientError: whatever went wrong; see `scallion.exceptions`.
+        """
+        request = self._request(messages, model, tenant, metadata, deadline, params, stream=False)
+        response = await self.send(request)
+        try:
+            return await response.collect()
+        except BaseException:
+            await response.aclose()
+            raise
+
+    def stream(
+        self,
+        messages: str | Iterable[Mapping[str, Any] | Message],
+        *,
+        model: str | None = None,
+        tenant: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
+        **params: Any,
+    ) -> ResponseStream:
+        """Ask, and iterate over the answer as it comes. The arguments are those of `complete`.
+
+        Nothing is sent before the first `async with` or `async for`.
+        """
+        return ResponseStream(
+            self,
+            self._request(messages, model, tenant, metadata, deadline, params, stream=True),
+        )
+
+    async def send(self, request: Request) -> Response:
+        """Send a Request through the layers. The Response must be read or closed.
+
+        Raises:
+            LLMClientError: it failed before any content.
+        """
+        if request.model is None and self.model is not None:
+            request = request.replace(model=self.model)
+        outer = _opened.get()
+        opened: list[Response] = []
+        token = _opened.set(opened)
+        kept = None
+        try:
+            kept = await self._send(request)
+        finally:
+            _opened.reset(token)
+            for response in opened:
+                if response is not kept:
+                    await response.aclose()
+            opened.clear()  # tasks that copied this context must not keep them alive
+        if outer is not None:
+            outer.append(kept)
+        return kept
+
+    async def __call__(self, request: Request) -> Response:
+        """The handler form of `send`."""
+        return await self.send(request)
+
+    def with_middlewares(self, *extra: Middleware) -> Pipeline:
+        """A pipeline with more layers, inside the present ones, around the same provider."""
+        return Pipeline(
+            (*self.middlewares, *extra),
+            provider=self.provider,
+            model=self.model,
+            clock=self._clock,
+        )
+
+    async def aclose(self) -> None:
+        """Close the provider's connections, and layers that have something to close."""
+        for part in (*self.middlewares, self.provider):
+            close = getattr(part, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        lines = [_name_of(middleware) for middleware in self.middlewares]
+        lines.append(_name_of(self.provider))
+        drawn = [f"{'│ ' * depth}{name}" for depth, name in enumerate(lines)]
+        return "\n".join([f"Pipeline(model={self.model!r})", *drawn])
+
+    def _request(
+        self,
+        messages: str | Iterable[Mapping[str, Any] | Message],
+        model: str | None,
+        tenant: str | None,
+        metadata: Mapping[str, Any] | None,
+        deadline: float | None,
+        params: dict[str, Any],
+        *,
+        stream: bool,
+    ) -> Request:
+        if "stream" in params:
+            raise TypeError("stream= is not a parameter here: call pipeline.stream(…) for a stream")
+        context = Context(metadata=metadata, tenant=tenant, clock=self._clock)
+        if deadline is not None:
+            context.deadline = context.started + deadline
+        # As in the SDKs, None means "not given".
+        given = {name: value for name, value in params.items() if value is not None}
+        return Request(model or self.model, as_messages(messages), given, stream, context)
+
+    async def _send(self, request: Request) -> Response:
+        deadline = request.context.deadline
+        if deadline is None:
+            return await self._chain(request)
+        try:
+            async with time_limit(request.context.clock, deadline):
+                return await self._chain(request)
+        except builtins.TimeoutError as error:
+            if isinstance(error, ProviderError):
+                raise
+            raise deadline_passed(request) from None
+
+    async def _ask_provider(self, request: Request) -> Response:
+        """The innermost handler: one attempt, recorded, and read up to its first content."""
+        handler = request.provider or self.provider
+        if isinstance(handler, Pipeline):  # it records its own attempts
+            return await handler(request.replace(provider=None))
+        if request.model is None:
+            raise InvalidRequestError(
+                "no model: pass model= to the call or to build_pipeline, or use fallback([...])"
+            )
+        context = request.context
+        attempt = Attempt(
+            model=request.model,
+            provider=getattr(handler, "name", None) or _name_of(handler),
+            stream=request.stream,
+            started_at=context.clock.time(),
+            began=context.clock.now(),
+        )
+        context.attempts.append(attempt)
+        try:
+            response = await handler(request)
+            if not isinstance(response, Response):
+                raise TypeError(f"{_name_of(handler)} returned {response!r}, not a Response")
+            opened = _opened.get()
+            if opened is not None:
+                opened.append(response)
+            response.record(attempt)
+            return await response.commit()
+        except BaseException as error:
+            if attempt.status == "pending":
+                attempt.fail(error, context.clock.now())
+            raise
+
+
+class ResponseStream:
+    """A streamed answer: an async context manager, and an async iterator of `StreamChunk`.
+
+    With `async with`, the connection is released at the end of the block whatever happens. Without
+    it, it is released at the end of the stream, or when this object is dropped.
+    """
+
+    def __init__(self, pipeline: Pipeline, request: Request) -> None:
+        self._pipeline = pipeline
+        self._request = request
+        self._response: Response | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamChunk:
+        response = self._response or await self._open()
+        return await response.__anext__()
+
+    async def collect(self) -> ModelResponse:
+        """Read to the end, and return the whole answer."""
+        return await (self._response or await self._open()).collect()
+
+    async def aclose(self) -> None:
+        """Stop here. Does nothing at the end of the stream."""
+        if self._response is not None:
+            await self._response.aclose()
+
+    @property
+    def response(self) -> Response | None:
+        """The Response underneath, once something was sent."""
+        return self._response
+
+    @property
+    def result(self) -> ModelResponse:
+        """The accumulated answer once the stream has ended: a partial one if it broke off.
+
+        Raises:
+            RuntimeError: it has not ended yet.
+        """
+        outcome = self._response.outcome if self._response is not None else None
+        if outcome is None or outcome.response is None:
+            raise RuntimeError("the stream has not ended: iterate to its end, or await collect()")
+        return outcome.response
+
+    async def _open(self) -> Response:
+        if self._response is None:
+            self._response = await self._pipeline.send(self._request)
+        return self._response
+
+
+def _bind(middleware: Middleware, call_next: Handler) -> Handler:
+    async def layer(request: Request) -> Response:
+        response = await middleware(request, call_next)
+        if response.__class__ is not Response:
+            raise TypeError(
+                f"{_name_of(middleware)} returned {response!r}: "
+                "a middleware returns the Response that call_next returned"
+            )
+        return response
+
+    return layer
+
+
+def _check_middleware(entry: object, position: int) -> None:
+    where = f"middlewares[{position}] ({_name_of(entry)})"
+    if not callable(entry):
+        raise TypeError(f"{where} is not callable: a middleware is an async function")
+    if not _is_async(entry):
+        hint = f": did you mean {_name_of(entry)}()?" if _takes_no_positionals(entry) else ""
+        raise TypeError(f"{where} is not an async function of (request, call_next){hint}")
+    try:
+        inspect.signature(entry).bind("request", "call_next")
+    except ValueError:
+        pass  # no signature to be had
+    except TypeError as error:
+        raise TypeError(f"{where} must take (request, call_next): {error}") from None
+
+
+def _check_handler(provider: object) -> None:
+    if not callable(provider) or not _is_async(provider):
+        hint = f": did you mean {_name_of(provider)}()?" if inspect.isfunction(provider) else ""
+        raise TypeError(
+            f"provider ({_name_of(provider)}) is not an async function from Request to Response"
+            f"{hint}"
+        )
+
+
+def _is_async(entry: object) -> bool:
+    return inspect.iscoroutinefunction(entry) or (
+        not inspect.isclass(entry) and inspect.iscoroutinefunction(getattr(entry, "__call__", None))  # noqa: B004
+    )
+
+
+def _takes_no_positionals(entry: Callable[..., object]) -> bool:
+    """Whether this looks like one of our factories, forgotten to be called."""
+    try:
+        parameters = inspect.signature(entry).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return not any(
+        p.kind is p.POSITIONAL_ONLY or (p.kind is p.POSITIONAL_OR_KEYWORD and p.name == "request")
+        for p in parameters
+    )
+
+
+def _name_of(entry: object) -> str:
+    name = getattr(entry, "__name__", None) or getattr(entry, "name", None)
+    return name if isinstance(name, str) else type(entry).__name__

@@ -1,0 +1,243 @@
+"""Everything that can go wrong with a call, as one tree.
+
+    LLMClientError
+    ├── ProviderError                     the call failed
+    │   ├── AuthenticationError           401: the key is missing, wrong or expired
+    │   │   └── PermissionDeniedError     402, 403: the key is good, but may not do this
+    │   ├── RateLimitError                429: too fast, or the quota is used up
+    │   ├── InvalidRequestError           400, 413, 422, or refused by us before sending
+    │   │   ├── ContextWindowExceededError    the prompt is too long for the model
+    │   │   └── ContentPolicyError            the prompt was blocked by a filter
+    │   ├── ModelNotFoundError            404: no such model for this key
+    │   ├── TimeoutError                  also a builtin TimeoutError
+    │   ├── ConnectionError               also a builtin ConnectionError; nothing was answered
+    │   ├── ServerError                   5xx
+    │   │   └── OverloadedError           529, or an error of type "overloaded"
+    │   ├── MalformedResponseError        an answer that is not what the protocol promises
+    │   ├── StreamError                   the stream broke after content; `.partial` is what came
+    │   │   ├── StreamTruncatedError          it ended without a finish reason
+    │   │   └── StreamInterruptedError        the connection or the provider broke it off
+    │   └── AllModelsFailedError          every target of a fallback failed; `.errors`
+    └── PipelineRefusedError              we refused; nothing was sent
+        ├── BudgetExceededError
+        ├── CacheMissError
+        └── UnknownPriceError
+
+Errors are told apart by HTTP status, error type and error code. Nothing raw from the SDKs, httpx2,
+aiohttp, json or msgspec reaches the caller; the original is the `__cause__`.
+"""
+
+from __future__ import annotations
+
+import builtins
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from .types import ModelResponse
+
+
+class LLMClientError(Exception):
+    """The root: catch this to catch everything Scallion raises about a call."""
+
+    @property
+    def message(self) -> str:
+        """What happened, without the provider's and the request's particulars."""
+        return str(self.args[0]) if self.args else ""
+
+    def __reduce__(self) -> tuple[Callable[..., LLMClientError], tuple[Any, ...]]:
+        # The keyword-only attributes would be lost on the way to another process otherwise.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    cls: type[LLMClientError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> LLMClientError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+class ProviderError(LLMClientError):
+    """The call failed, at the provider or on the way.
+
+    Attributes:
+        provider: The adapter that was asked (`openai`, `anthropic`, …).
+        model: The model that was asked.
+        status_code: The HTTP status, or `None` if there was no answer.
+        request_id: The provider's id for the request.
+        code: The provider's error code, or its error type where it has no code.
+        retry_after: Seconds to wait before the next try, if the provider said so.
+        retryable: Whether the same request may succeed if sent again.
+        body: The error as the provider sent it: decoded JSON, or text.
+    """
+
+    _retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        status_code: int | None = None,
+        request_id: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        retryable: bool | None = None,
+        body: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.model = model
+        self.status_code = status_code
+        self.request_id = request_id
+        self.code = code
+        self.retry_after = retry_after
+        self.retryable = self._retryable if retryable is None else retryable
+        self.body = body
+
+    def __str__(self) -> str:
+        whom = "/".join(part for part in (self.provider, self.model) if part)
+        particulars = ", ".join(
+            f"{name} {value}"
+            for name, value in (
+                ("status", self.status_code),
+                ("code", self.code),
+                ("request", self.request_id),
+            )
+            if value
+        )
+        text = f"{whom}: {self.message}" if whom else self.message
+        return f"{text} ({particulars})" if particulars else text
+
+
+class AuthenticationError(ProviderError):
+    """The key is missing, wrong or expired."""
+
+
+class PermissionDeniedError(AuthenticationError):
+    """The key is good but may not do this: no access, no credit, a region or project limit."""
+
+
+class RateLimitError(ProviderError):
+    """Too many requests or tokens. Not retryable if the account's quota is used up."""
+
+    _retryable = True
+
+
+class InvalidRequestError(ProviderError):
+    """The request is wrong; sending it again cannot help."""
+
+
+class ContextWindowExceededError(InvalidRequestError):
+    """The prompt (with the answer asked for) is longer than the model's context window."""
+
+
+class ContentPolicyError(InvalidRequestError):
+    """A filter blocked the prompt or the whole answer."""
+
+
+class ModelNotFoundError(ProviderError):
+    """There is no such model, or not for this key."""
+
+
+class TimeoutError(ProviderError, builtins.TimeoutError):
+    """The answer, or the next part of it, did not come in time.
+
+    Attributes:
+        limit: Which limit it was: `total`, `first_token`, `inter_chunk`, `deadline`, or `None` for
+            the HTTP client's own.
+        partial: What had arrived of a streamed answer, or `None`.
+    """
+
+    _retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str | None = None,
+        partial: ModelResponse | None = None,
+        **particulars: Any,
+    ) -> None:
+        super().__init__(message, **particulars)
+        self.limit = limit
+        self.partial = partial
+
+
+class ConnectionError(ProviderError, builtins.ConnectionError):
+    """The provider could not be reached, or hung up before it answered."""
+
+    _retryable = True
+
+
+class ServerError(ProviderError):
+    """The provider failed."""
+
+    _retryable = True
+
+
+class OverloadedError(ServerError):
+    """The provider has too much to do."""
+
+
+class MalformedResponseError(ProviderError):
+    """The answer is not what the protocol promises: not JSON, the wrong kind, no choices."""
+
+    _retryable = True
+
+
+class StreamError(ProviderError):
+    """A stream broke.
+
+    Attributes:
+        partial: What had arrived, with `finish_reason` None; empty if nothing had.
+    """
+
+    _retryable = True
+
+    def __init__(
+        self, message: str, *, partial: ModelResponse | None = None, **particulars: Any
+    ) -> None:
+        super().__init__(message, **particulars)
+        self.partial = partial
+
+
+class StreamTruncatedError(StreamError):
+    """The stream ended without a finish reason: the answer is not whole."""
+
+
+class StreamInterruptedError(StreamError):
+    """The connection broke, or the provider reported an error, after content had arrived."""
+
+
+class AllModelsFailedError(ProviderError):
+    """Every target failed.
+
+    Attributes:
+        errors: One error per target, in the order in which they were tried.
+    """
+
+    def __init__(self, message: str, *, errors: Sequence[Exception], **particulars: Any) -> None:
+        super().__init__(message, **particulars)
+        self.errors = list(errors)
+
+
+class PipelineRefusedError(LLMClientError):
+    """A middleware refused the call. Nothing was sent, and retrying cannot help."""
+
+
+class BudgetExceededError(PipelineRefusedError):
+    """The call could cost more than the budget has left."""
+
+
+class CacheMissError(PipelineRefusedError):
+    """`cache(mode="replay")` has no recording of this request."""
+
+
+class UnknownPriceError(PipelineRefusedError):
+    """A budget in US dollars was set, and the model's price is not known."""
