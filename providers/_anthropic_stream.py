@@ -1,0 +1,277 @@
+"""Anthropic's stream as OpenAI's: the events of the Messages API to `StreamChunk`s.
+
+| event | chunks |
+|---|---|
+| `message_start` | one with the role |
+| `content_block_start` | of a client's tool: one with the call's id and name |
+| `content_block_delta` | text: `content`; thinking: `reasoning`; a tool's input: `arguments` |
+| `content_block_stop` | of a text with citations: one with `annotations` |
+| `message_delta` | one with `finish_reason`, `usage` and, if it is needed, `provider_content` |
+| anything else | none |
+
+Blocks are collected on the way, because only the end shows whether OpenAI's fields said it all.
+Accumulating the chunks gives what `from_anthropic` makes of the same message sent whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from scallion.types import ChunkChoice, Delta, FunctionCall, StreamChunk, ToolCall, Usage
+
+from ._anthropic_response import (
+    InBandError,
+    annotations_of,
+    extra_of,
+    finish_reason,
+    provider_content_of,
+    usage_of,
+)
+from ._tool_calls import arguments_object, arguments_text
+
+_OBJECT = "chat.completion.chunk"
+
+
+class _HotDelta(Struct, gc=False):
+    type: str
+    text: str | None = None
+
+
+class _HotEvent(Struct, gc=False):
+    """What a text delta has; other events decode into it too, and are then read in full."""
+
+    type: str
+    index: int = 0
+    delta: _HotDelta | None = None
+
+
+_decode_hot = msgspec.json.Decoder(_HotEvent).decode
+
+
+class AnthropicEvents:
+    """The state of one stream. Feed it the data of each event, in order.
+
+    Attributes:
+        id: The message's id, once `message_start` brought it.
+        model: The model that answers.
+    """
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.model: str | None = None
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._pieces: dict[int, list[str]] = {}  # texts of the open blocks
+        self._calls: dict[int, int] = {}  # place among the tool calls, by place among the blocks
+        self._first = 0  # where the current message's blocks begin
+        self._length = 0  # characters of content in the closed blocks
+        self._counts: dict[str, Any] = {}
+        self._extra: dict[str, Any] = {}
+        self._finished = False
+
+    @property
+    def usage(self) -> Usage | None:
+        """The counts so far. Those of the input are final from the first event on."""
+        return usage_of(self._counts) if self._counts else None
+
+    def feed(self, data: bytes) -> list[StreamChunk]:
+        """The chunks that one event's data make.
+
+        Raises:
+            InBandError: the event is an error.
+            ValueError: not JSON, not an event, or an event out of order. (A closing `[DONE]`,
+                which some gateways add, is ignored.)
+        """
+        try:
+            event = _decode_hot(data)
+        except msgspec.ValidationError:
+            return self._feed_any(data)
+        except msgspec.DecodeError:
+            if data.strip() == b"[DONE]":
+                return []
+            raise
+        delta = event.delta
+        if delta is not None and delta.text is not None and delta.type == "text_delta":
+            pieces = self._pieces.get(event.index + self._first)
+            if pieces is not None:
+                pieces.append(delta.text)
+                return [
+                    StreamChunk(
+                        id=self.id,
+                        object=_OBJECT,
+                        model=self.model,
+                        choices=[ChunkChoice(delta=Delta(content=delta.text))],
+                        body=data,
+                    )
+                ]
+        return self._feed_any(data)
+
+    def _feed_any(self, data: bytes) -> list[StreamChunk]:
+        event = msgspec.json.decode(data)
+        if not isinstance(event, dict):
+            raise ValueError(f"expected an event object, got {type(event).__name__}")
+        kind = event.get("type")
+        if kind == "error":
+            raise InBandError(event)
+        if kind == "message_start":
+            chunks = self._start(_object(event, "message"))
+        elif kind == "content_block_start":
+            chunks = self._open(self._place(event), dict(_object(event, "content_block")))
+        elif kind == "content_block_delta":
+            chunks = self._grow(self._place(event), _object(event, "delta"))
+        elif kind == "content_block_stop":
+            chunks = self._close(self._place(event))
+        elif kind == "message_delta":
+            chunks = self._end(event)
+        else:
+            return []
+        for chunk in chunks:
+            chunk.body = data
+        return chunks
+
+    def _place(self, event: dict[str, Any]) -> int:
+        index = event.get("index", 0)
+        if not isinstance(index, int):
+            raise ValueError(f"a block's index is {index!r}, not a number")
+        return self._first + index
+
+    def _chunk(self, delta: Delta) -> StreamChunk:
+        return StreamChunk(
+            id=self.id, object=_OBJECT, model=self.model, choices=[ChunkChoice(delta=delta)]
+        )
+
+    def _start(self, message: dict[str, Any]) -> list[StreamChunk]:
+        self.id = message.get("id")
+        self.model = message.get("model")
+        self._note_usage(message)
+        self._extra |= extra_of(message)
+        # A second message in one stream goes on after the first one's blocks.
+        self._first = len(self._blocks)
+        chunks = [self._chunk(Delta(role="assistant"))]
+        for block in message.get("content") or ():
+            place = self._first
+            chunks += [*self._open(place, dict(block)), *self._close(place)]
+            self._first += 1
+        return chunks
+
+    def _open(self, place: int, block: dict[str, Any]) -> list[StreamChunk]:
+        self._blocks[place] = block
+        self._pieces[place] = []
+        kind = block.get("type")
+        if kind == "text":
+            return self._grow(place, {"type": "text_delta", "text": block.get("text")})
+        if kind == "thinking":
+            return self._grow(place, {"type": "thinking_delta", "thinking": block.get("thinking")})
+        if kind == "tool_use":
+            index = self._calls.setdefault(place, len(self._calls))
+            function = FunctionCall(name=block.get("name"), arguments="")
+            call = ToolCall(index=index, id=block.get("id"), type="function", function=function)
+            return [self._chunk(Delta(tool_calls=[call]))]
+        if kind == "fallback" and isinstance(block.get("to"), dict):
+            self.model = block["to"].get("model") or self.model
+        return []
+
+    def _grow(self, place: int, delta: dict[str, Any]) -> list[StreamChunk]:
+        kind = delta.get("type")
+        block = self._blocks.get(place)
+        if block is None or place not in self._pieces:
+            raise ValueError(f"a {kind} for block {place}, which is not open")
+        if kind == "text_delta":
+            text = delta.get("text")
+            return self._add(place, text, Delta(content=text))
+        if kind == "thinking_delta":
+            text = delta.get("thinking")
+            return self._add(place, text, Delta(reasoning=text))
+        if kind == "input_json_delta":
+            return self._arguments(place, delta.get("partial_json"))
+        if kind == "citations_delta":
+            block["citations"] = [*(block.get("citations") or ()), delta.get("citation")]
+            return []
+        for name, value in delta.items():  # signature_delta, compaction_delta, and what comes next
+            if name != "type":
+                block[name] = value
+        return []
+
+    def _add(self, place: int, text: object, delta: Delta) -> list[StreamChunk]:
+        if not isinstance(text, str) or not text:
+            return []
+        self._pieces[place].append(text)
+        return [self._chunk(delta)]
+
+    def _arguments(self, place: int, fragment: object) -> list[StreamChunk]:
+        if not isinstance(fragment, str) or not fragment:
+            return []
+        self._pieces[place].append(fragment)
+        index = self._calls.get(place)
+        if index is None:
+            return []  # a server's tool: nobody but Anthropic acts on its input
+        call = ToolCall(index=index, function=FunctionCall(arguments=fragment))
+        return [self._chunk(Delta(tool_calls=[call]))]
+
+    def _close(self, place: int) -> list[StreamChunk]:
+        block = self._blocks.get(place)
+        pieces = self._pieces.pop(place, None)
+        if block is None or pieces is None:
+            return []
+        joined = "".join(pieces)
+        kind = block.get("type")
+        if kind == "text":
+            block["text"] = joined
+            annotations = annotations_of(block, self._length)
+            self._length += len(joined)
+            return [self._chunk(Delta(annotations=annotations))] if annotations else []
+        if kind == "thinking":
+            block["thinking"] = joined
+        elif joined:
+            block["input"] = arguments_object(joined)
+        if place in self._calls and not joined.strip():
+            # No fragment came: the input is empty, or it stood in the block's start.
+            arguments = arguments_text(block.get("input"))
+            call = ToolCall(index=self._calls[place], function=FunctionCall(arguments=arguments))
+            return [self._chunk(Delta(tool_calls=[call]))]
+        return []
+
+    def _end(self, event: dict[str, Any]) -> list[StreamChunk]:
+        delta = _object(event, "delta")
+        self._note_usage(event)
+        self._extra |= extra_of({**event, **delta, "delta": None})
+        native = delta.get("stop_reason")
+        if native is None and not self._finished:
+            return []
+        chunks = [chunk for place in list(self._pieces) for chunk in self._close(place)]
+        final = StreamChunk(
+            id=self.id,
+            object=_OBJECT,
+            model=self.model,
+            usage=self.usage,
+            model_extra=dict(self._extra) or None,
+        )
+        if native is not None:
+            self._finished = True
+            blocks = [self._blocks[place] for place in sorted(self._blocks)]
+            final.choices = [
+                ChunkChoice(
+                    delta=Delta(
+                        content=None if self._length or self._calls else "",
+                        provider_content=provider_content_of(blocks),
+                    ),
+                    finish_reason=finish_reason(native),
+                    native_finish_reason=native,
+                )
+            ]
+        return [*chunks, final]
+
+    def _note_usage(self, event: dict[str, Any]) -> None:
+        # Counts are running totals, and one that does not apply is left out of a later event.
+        usage = event.get("usage")
+        if isinstance(usage, dict):
+            self._counts |= {name: value for name, value in usage.items() if value is not None}
+
+
+def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
+    value = event.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(f"a {event.get('type')} event without its {name!r}")
+    return value
