@@ -59,6 +59,7 @@ class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
         if first_content_at is not None:
             self.first_token_after = first_content_at - self.began
         if answer is not None:
+            self.provider = answer.provider or self.provider
             self.usage = answer.usage
             self.request_id = answer.request_id
             self.exact = outcome.status == "completed" and answer.usage is not None
@@ -68,7 +69,11 @@ class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
         self.status = "failed" if isinstance(error, Exception) else "cancelled"
         self.error = error
         self.latency = now - self.began
+        self.provider = getattr(error, "provider", None) or self.provider
         self.request_id = getattr(error, "request_id", None)
+        self.response = getattr(error, "partial", None)
+        if self.response is not None:
+            self.usage = self.response.usage
 
 
 class Context:

@@ -186,9 +186,19 @@ class OverloadedError(ServerError):
 
 
 class MalformedResponseError(ProviderError):
-    """The answer is not what the protocol promises: not JSON, the wrong kind, no choices."""
+    """The answer is not what the protocol promises: not JSON, the wrong kind, no choices.
+
+    Attributes:
+        partial: What could be made of it, or `None`.
+    """
 
     _retryable = True
+
+    def __init__(
+        self, message: str, *, partial: ModelResponse | None = None, **particulars: Any
+    ) -> None:
+        super().__init__(message, **particulars)
+        self.partial = partial
 
 
 class StreamError(ProviderError):

@@ -1,0 +1,70 @@
+"""What answers at the innermost: adapters for OpenAI, Anthropic and OpenRouter, and a fake one.
+
+    openai(base_url="http://localhost:8000/v1", api_key="-")     any OpenAI-compatible server
+    openai(client=AsyncAzureOpenAI(...))                         bring your own SDK client
+    auto()                                                       by the model's name
+
+No SDK is imported before the first call (or `await provider.warm_up()`).
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._anthropic import AnthropicClient as AnthropicClient
+    from ._base import BaseLLMClient as BaseLLMClient
+    from ._base import ClientConfig as ClientConfig
+    from ._choose import Provider as Provider
+    from ._choose import anthropic as anthropic
+    from ._choose import auto as auto
+    from ._choose import detect_provider as detect_provider
+    from ._choose import fake as fake
+    from ._choose import get_client as get_client
+    from ._choose import openai as openai
+    from ._choose import openrouter as openrouter
+    from ._openai import OpenAIClient as OpenAIClient
+    from ._openrouter import OpenRouterClient as OpenRouterClient
+
+_HOME = {
+    "AnthropicClient": "_anthropic",
+    "BaseLLMClient": "_base",
+    "ClientConfig": "_base",
+    "OpenAIClient": "_openai",
+    "OpenRouterClient": "_openrouter",
+    "Provider": "_choose",
+    "anthropic": "_choose",
+    "auto": "_choose",
+    "detect_provider": "_choose",
+    "fake": "_choose",
+    "get_client": "_choose",
+    "openai": "_choose",
+    "openrouter": "_choose",
+}
+
+__all__ = [
+    "AnthropicClient",
+    "BaseLLMClient",
+    "ClientConfig",
+    "OpenAIClient",
+    "OpenRouterClient",
+    "Provider",
+    "anthropic",
+    "auto",
+    "detect_provider",
+    "fake",
+    "get_client",
+    "openai",
+    "openrouter",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

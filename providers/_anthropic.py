@@ -1,0 +1,118 @@
+"""Anthropic's Messages API, in OpenAI's chat shape on our side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ._anthropic_request import to_anthropic
+from ._anthropic_response import InBandError, from_anthropic
+from ._anthropic_stream import AnthropicEvents
+from ._base import BaseLLMClient
+from ._errors import error_from_payload
+from ._openai import OURS
+
+if TYPE_CHECKING:
+    from scallion._request import Request
+    from scallion.types import ModelResponse, StreamChunk
+
+API_VERSION = "2023-06-01"
+"""The version whose shapes this adapter writes and reads, whichever SDK is installed. The next one,
+2026-10-21, refuses temperature, top_p and top_k; pass `default_headers` to use it."""
+
+DEFAULT_MAX_TOKENS = 4096
+"""Anthropic requires max_tokens; this is for models whose own limit is not known."""
+
+
+class AnthropicClient(BaseLLMClient):
+    """The adapter for Anthropic. Made by `scallion.providers.anthropic`."""
+
+    name: ClassVar[str] = "anthropic"
+    path: ClassVar[str] = "/v1/messages"
+    key_variable: ClassVar[str] = "ANTHROPIC_API_KEY"
+
+    def make_client(self) -> Any:
+        """An `AsyncAnthropic` over aiohttp: its default transport slows down under load."""
+        import anthropic
+
+        config = self.config
+        settings: dict[str, Any] = {"max_retries": 0}
+        for setting in ("api_key", "base_url", "timeout"):
+            value = getattr(config, setting)
+            if value is not None:
+                settings[setting] = value
+        settings["default_headers"] = {
+            "anthropic-version": API_VERSION,
+            **(config.default_headers or {}),
+        }
+        settings.update(config.options)
+        if "http_client" not in settings:
+            settings["http_client"] = anthropic.DefaultAioHttpClient()
+        client = anthropic.AsyncAnthropic(**settings)
+        if not (client.api_key or client.auth_token or client.credentials):
+            raise self.missing_key()
+        return client
+
+    def make_body(self, request: Request) -> dict[str, Any]:
+        """The request as a Messages body."""
+        assert request.model is not None
+        model = self.wire_model(request.model)
+        info = self._model_info(model)
+        known = info.max_output_tokens if info is not None else None
+        params = {name: value for name, value in request.params.items() if name not in OURS}
+        body = to_anthropic(
+            request.messages,
+            params,
+            model=model,
+            max_tokens_default=known or DEFAULT_MAX_TOKENS,
+        )
+        if request.stream:
+            body["stream"] = True
+        return body
+
+    def read_answer(self, body: bytes) -> ModelResponse:
+        """A `message` object as a `chat.completion`."""
+        try:
+            return from_anthropic(body)
+        except InBandError as error:
+            raise error_from_payload(error.body, provider=self.name, model=None) from None
+
+    def event_decoder(self, request: Request) -> _MessageDecoder:
+        """Events of the Messages API as chunks."""
+        return _MessageDecoder(self.name, request.model)
+
+    def _sdk_class(self) -> type:
+        import anthropic
+
+        return anthropic.AsyncAnthropic
+
+    def _stream_class(self) -> type:
+        import anthropic
+
+        return anthropic.AsyncStream[object]
+
+
+class _MessageDecoder:
+    """Decodes the events of one Messages stream."""
+
+    __slots__ = ("_events", "_model", "_provider")
+
+    def __init__(self, provider: str, model: str | None) -> None:
+        self._provider = provider
+        self._model = model
+        self._events = AnthropicEvents()
+
+    def decode(self, events: list[bytes], chunks: list[StreamChunk]) -> bool:
+        """See `EventDecoder`."""
+        feed = self._events.feed
+        for data in events:
+            try:
+                made = feed(data)
+            except InBandError as error:
+                raise error_from_payload(
+                    error.body, provider=self._provider, model=self._model
+                ) from None
+            if made:
+                chunks += made
+            elif b'"message_stop"' in data:
+                return True
+        return False

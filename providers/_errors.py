@@ -1,0 +1,314 @@
+"""What a provider or the network said went wrong, as one of our exceptions.
+
+Told apart by HTTP status, error type and error code. One table of message openings remains, for
+the providers that give an overlong prompt no code of its own (see `_NO_CODE_FOR_CONTEXT`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from scallion.exceptions import (
+    AuthenticationError,
+    ConnectionError,
+    ContentPolicyError,
+    ContextWindowExceededError,
+    InvalidRequestError,
+    MalformedResponseError,
+    ModelNotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProviderError,
+    RateLimitError,
+    ServerError,
+    TimeoutError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# Codes and types that say more than the status does.
+_SPECIFIC: dict[str, type[ProviderError]] = {
+    "context_length_exceeded": ContextWindowExceededError,
+    "context_window_exceeded": ContextWindowExceededError,
+    "exceed_context_size_error": ContextWindowExceededError,  # llama.cpp
+    "content_filter": ContentPolicyError,
+    "content_policy_violation": ContentPolicyError,
+    "moderation_blocked": ContentPolicyError,
+    "invalid_prompt": ContentPolicyError,  # OpenAI, of reasoning models: flagged by usage policy
+    "ResponsibleAIPolicyViolation": ContentPolicyError,  # Azure
+    "model_not_found": ModelNotFoundError,
+    "DeploymentNotFound": ModelNotFoundError,  # Azure
+    "overloaded_error": OverloadedError,
+    "overloaded": OverloadedError,
+    "server_overloaded": OverloadedError,
+    "engine_overloaded": OverloadedError,
+}
+
+# Waiting does not help: the account has to be topped up.
+_USED_UP = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error",
+     "contract_spend_limit_reached", "enforced_spend_limit_reached"}
+)  # fmt: skip
+
+_STATUS: dict[int, type[ProviderError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: PermissionDeniedError,
+    403: PermissionDeniedError,
+    404: ModelNotFoundError,
+    405: InvalidRequestError,
+    407: ConnectionError,
+    408: TimeoutError,
+    413: InvalidRequestError,
+    422: InvalidRequestError,
+    429: RateLimitError,
+    529: OverloadedError,
+}
+
+# For errors inside a 200, which have no status.
+_TYPE: dict[str, type[ProviderError]] = {
+    "invalid_request_error": InvalidRequestError,
+    "authentication_error": AuthenticationError,
+    "invalid_api_key": AuthenticationError,
+    "permission_error": PermissionDeniedError,
+    "not_found_error": ModelNotFoundError,
+    "request_too_large": InvalidRequestError,
+    "rate_limit_error": RateLimitError,
+    "rate_limit_exceeded": RateLimitError,
+    "insufficient_quota": RateLimitError,
+    "timeout_error": TimeoutError,
+}
+
+# Anthropic and OpenRouter answer an overlong prompt with a plain 400 and no code. How their
+# messages begin is the only sign; a fallback to a larger model depends on it.
+_NO_CODE_FOR_CONTEXT = (
+    "prompt is too long:",
+    "input length and `max_tokens` exceed context limit:",
+    "This endpoint's maximum context length is",
+)
+
+_MAX_SHOWN = 500
+
+
+def error_from_payload(
+    payload: Any,
+    *,
+    provider: str,
+    model: str | None,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    request_id: str | None = None,
+) -> ProviderError:
+    """The exception for an error that a provider sent, as a response or inside a 200.
+
+    Args:
+        payload: The decoded body, or its text where it was not JSON.
+        status: The HTTP status, if it was one of an error.
+        headers: The response's headers, for `retry-after` and `x-should-retry`.
+    """
+    error = payload.get("error", payload) if isinstance(payload, dict) else payload
+    fields: dict[str, Any] = error if isinstance(error, dict) else {}
+    code, kind = fields.get("code"), fields.get("type")
+    if status is None and isinstance(code, int) and 400 <= code < 600:
+        status = code  # OpenRouter writes the status into the body
+    message = _message(error, payload)
+    labels = [label for label in (*_labels_within(fields), kind) if isinstance(label, str)]
+    cls = _classify(status, labels, message, fields)
+    if status in (404, 405) and not isinstance(payload, dict):
+        cls = InvalidRequestError
+        message = f"no API answers at this address, is base_url right? {message}"
+    retryable = None
+    if any(label in _USED_UP for label in labels):
+        retryable = False
+    elif status in (409, 425):
+        retryable = True
+    if headers is not None and "x-should-retry" in headers:
+        retryable = headers["x-should-retry"] == "true"
+    return cls(
+        message,
+        provider=provider,
+        model=model,
+        status_code=status,
+        request_id=request_id,
+        code=labels[0] if labels else None,
+        retry_after=retry_after(headers) if headers is not None else None,
+        retryable=retryable,
+        body=payload,
+    )
+
+
+def _classify(
+    status: int | None, labels: list[str], message: str, fields: dict[str, Any]
+) -> type[ProviderError]:
+    for label in labels:
+        if label in _SPECIFIC:
+            return _SPECIFIC[label]
+    if status == 400 and message.startswith(_NO_CODE_FOR_CONTEXT):
+        return ContextWindowExceededError
+    metadata = fields.get("metadata")
+    if status == 403 and isinstance(metadata, dict) and "reasons" in metadata:
+        return ContentPolicyError  # OpenRouter's moderation
+    if status is not None:
+        generic = ServerError if status >= 500 else ProviderError
+        return _STATUS.get(status, generic)
+    for label in labels:
+        if label in _TYPE:
+            return _TYPE[label]
+    return ServerError
+
+
+def _labels_within(fields: dict[str, Any]) -> Iterator[Any]:
+    """Error codes, outermost first: OpenRouter and Azure wrap the upstream's own error."""
+    yield fields.get("code")
+    inner = fields.get("innererror")
+    if isinstance(inner, dict):
+        yield inner.get("code")
+    metadata = fields.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if isinstance(raw, str):
+        try:
+            raw = msgspec.json.decode(raw)
+        except (ValueError, RecursionError):
+            return
+    wrapped = raw.get("error", raw) if isinstance(raw, dict) else None
+    if isinstance(wrapped, dict):
+        yield wrapped.get("code")
+        yield wrapped.get("type")
+
+
+def _message(error: Any, payload: Any) -> str:
+    for holder in (error, payload):
+        if isinstance(holder, dict):
+            for name in ("message", "detail", "error", "title"):
+                if isinstance(holder.get(name), str):
+                    return str(holder[name])
+        elif isinstance(holder, str) and holder.strip():
+            text = " ".join(holder.split())
+            return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    return "the provider reported an error without a message"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from `retry-after-ms`, or `retry-after` in seconds or as an HTTP date."""
+    milliseconds, seconds = headers.get("retry-after-ms"), headers.get("retry-after")
+    wait: float | None = None
+    try:
+        wait = float(milliseconds) / 1000 if milliseconds is not None else float(seconds or "")
+    except ValueError:
+        if seconds is not None:
+            from email.utils import parsedate_to_datetime
+
+            try:
+                wait = parsedate_to_datetime(seconds).timestamp() - time.time()
+            except (ValueError, OverflowError):
+                return None
+    if wait is None or not math.isfinite(wait):
+        return None
+    return max(wait, 0.0)
+
+
+def error_from_exception(
+    error: BaseException, *, provider: str, model: str | None, timeout_hint: str = ""
+) -> ProviderError:
+    """The exception for one raised by an SDK or its HTTP client.
+
+    Looks through the whole chain of causes: the SDKs' aiohttp transport reports a connection that
+    the server closed as a connect timeout.
+    """
+    particulars: dict[str, Any] = {"provider": provider, "model": model}
+    if isinstance(error, ProviderError):
+        return error
+    chain = list(_causes(error))
+    for cause in chain:
+        response = getattr(cause, "response", None)
+        if response is not None and isinstance(getattr(cause, "status_code", None), int):
+            return error_from_response(response, **particulars)
+    names = {name for cause in chain for name in _class_names(cause)}
+    detail = _detail(chain)
+    if names & _BAD_ADDRESS:
+        return InvalidRequestError(f"base_url is not a usable address: {detail}", **particulars)
+    if names & _TIMEOUTS and not names & _HUNG_UP:
+        return TimeoutError(f"no answer in time{timeout_hint}: {detail}", **particulars)
+    if names & _NETWORK:
+        return ConnectionError(f"the connection failed: {detail}", **particulars)
+    if names & _UNREADABLE:
+        return MalformedResponseError(f"the answer cannot be read: {detail}", **particulars)
+    return ProviderError(f"the SDK failed: {detail}", **particulars)
+
+
+# By name, because none of the libraries is imported before it is used. The first set is the HTTP
+# clients' word for "you waited too long", the second for "the other side went away".
+_TIMEOUTS = frozenset({"TimeoutException", "TimeoutError", "APITimeoutError"})
+_HUNG_UP = frozenset({"ServerDisconnectedError", "ClientOSError", "ClientConnectionResetError"})
+_NETWORK = _HUNG_UP | frozenset(
+    {"TransportError", "APIConnectionError", "ClientError", "OSError", "SSLError", "EndOfStream",
+     "TooManyRedirects", "StreamError"}
+)  # fmt: skip
+_BAD_ADDRESS = frozenset({"UnsupportedProtocol", "InvalidURL", "NonHttpUrlClientError"})
+_UNREADABLE = frozenset({"DecodingError", "UnicodeError", "ValueError"})
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _class_names(error: BaseException) -> Iterator[str]:
+    return (cls.__name__ for cls in type(error).__mro__)
+
+
+def _detail(chain: list[BaseException]) -> str:
+    texts = (str(cause) for cause in reversed(chain))
+    text = next((text for text in texts if text), "")
+    return f"{text} ({type(chain[-1]).__name__})" if text else type(chain[-1]).__name__
+
+
+def error_from_response(response: Any, *, provider: str, model: str | None) -> ProviderError:
+    """The exception for an HTTP error status, whose body the SDK has read."""
+    status: int = response.status_code
+    headers = response.headers
+    try:
+        payload = msgspec.json.decode(response.content)
+    except Exception:  # noqa: BLE001 - an error page of any kind is still an error page
+        payload = _text(response)
+    request_id = request_id_of(headers)
+    if isinstance(payload, dict) and request_id is None:
+        request_id = payload.get("request_id")
+    error = error_from_payload(
+        payload,
+        provider=provider,
+        model=model,
+        status=status,
+        headers=headers,
+        request_id=request_id,
+    )
+    if status < 400:
+        return MalformedResponseError(
+            f"unexpected status {status}, is base_url right?",
+            provider=provider,
+            model=model,
+            status_code=status,
+            body=payload,
+        )
+    return error
+
+
+def _text(response: Any) -> str:
+    try:
+        return str(response.text)
+    except Exception:  # noqa: BLE001 - never read, or not text
+        return ""
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """The provider's id of the request, from the headers."""
+    return headers.get("x-request-id") or headers.get("request-id")

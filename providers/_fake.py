@@ -1,0 +1,132 @@
+"""A provider that answers from a script: for first steps, demonstrations and tests."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scallion._accumulate import chunks_of
+from scallion._response import Response
+from scallion.types import (
+    Choice,
+    ChunkChoice,
+    Delta,
+    Message,
+    ModelResponse,
+    StreamChunk,
+    Usage,
+    text_of,
+)
+
+from ._base import BaseLLMClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from scallion._request import Request
+
+Step = str | ModelResponse | Exception | tuple[str, Exception] | Callable[["Request"], Any]
+"""One answer: a text, a whole response, an error to raise, a text after which the stream breaks
+with an error, or a function of the request that returns one of these."""
+
+
+class FakeClient(BaseLLMClient):
+    """Answers from a script, one step per call; when that is used up, says what it was asked.
+
+    Streams come word by word. Token counts are made up (one per four characters), but the same for
+    complete and streamed calls.
+
+    Args:
+        script: The steps; see `Step`.
+        delay: Seconds between the chunks of a stream, on the pipeline's clock.
+    """
+
+    name: ClassVar[str] = "fake"
+
+    def __init__(self, script: Sequence[Step] | None = None, *, delay: float = 0.0) -> None:
+        super().__init__()
+        if isinstance(script, (str, bytes)):
+            raise TypeError("script must be a list of steps, not one text")
+        self._script = tuple(script or ())
+        self._steps = deque(self._script)
+        self._delay = delay
+
+    async def __call__(self, request: Request) -> Response:
+        """Take the next step."""
+        step: Any = self._steps.popleft() if self._steps else _default(request)
+        if callable(step):
+            step = step(request)
+        if isinstance(step, Exception):
+            raise step
+        text, error = step if isinstance(step, tuple) else (step, None)
+        answer = text if isinstance(text, ModelResponse) else _answer(text, request)
+        answer.provider = self.name
+        if request.stream:
+            return Response.streaming(self._words(answer, error, request), request, provider="fake")
+        if error is not None:
+            raise error
+        return Response.completed(answer, request)
+
+    async def _words(
+        self, answer: ModelResponse, error: Exception | None, request: Request
+    ) -> AsyncIterator[StreamChunk]:
+        content, finish = chunks_of(answer)
+        for word in re.findall(r"\S+\s*|\s+", answer.text):
+            yield StreamChunk(
+                id=content.id,
+                object=content.object,
+                model=content.model,
+                choices=[ChunkChoice(delta=Delta(content=word))],
+            )
+            if self._delay:
+                await request.context.clock.sleep(self._delay)
+        for choice in content.choices:
+            choice.delta.content = None
+        yield content
+        if error is not None:
+            raise error
+        yield finish
+
+    async def warm_up(self) -> None:
+        """Nothing to warm up."""
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def __reduce__(self) -> Any:
+        return FakeClient, (self._script,)
+
+    def __repr__(self) -> str:
+        return f"fake({len(self._script)} steps)" if self._script else "fake()"
+
+    def make_client(self) -> Any:
+        """There is no SDK behind this."""
+        raise NotImplementedError("the fake provider has no SDK client")
+
+    make_body = read_answer = event_decoder = _sdk_class = _stream_class = make_client
+
+
+def _default(request: Request) -> str:
+    asked = text_of(request.messages[-1].get("content")) or "nothing"
+    return f"You asked: {asked} I am a fake model, so this is all I can say about it."
+
+
+def _answer(text: str, request: Request) -> ModelResponse:
+    prompt = sum(_tokens(text_of(message.get("content"))) for message in request.messages)
+    return ModelResponse(
+        id="fake-1",
+        object="chat.completion",
+        model=request.model,
+        choices=[Choice(message=Message(content=text), finish_reason="stop")],
+        usage=Usage(
+            prompt_tokens=prompt,
+            completion_tokens=_tokens(text),
+            total_tokens=prompt + _tokens(text),
+        ),
+    )
+
+
+def _tokens(text: str) -> int:
+    return len(text) // 4 + 1

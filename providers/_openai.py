@@ -1,0 +1,164 @@
+"""OpenAI's Chat Completions API, and every server that speaks it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from msgspec import ValidationError, json
+
+from scallion.exceptions import InvalidRequestError, ProviderError
+from scallion.types import ModelResponse, StreamChunk, decode, read
+
+from ._base import BaseLLMClient, embedded_error, encode_json
+from ._errors import error_from_payload
+from ._openai_history import to_openai_messages
+
+if TYPE_CHECKING:
+    from scallion._request import Request
+    from scallion._response import Response
+
+# Parameters of the call, not of the body.
+OURS = frozenset({"extra_body", "extra_headers", "extra_query", "timeout"})
+
+
+class OpenAIClient(BaseLLMClient):
+    """The adapter for OpenAI and OpenAI-compatible servers. Made by `scallion.providers.openai`."""
+
+    name: ClassVar[str] = "openai"
+    path: ClassVar[str] = "/chat/completions"
+    key_variable: ClassVar[str] = "OPENAI_API_KEY"
+
+    _usage_refused = False
+    """Whether the server turned out not to know `stream_options`: then it is left out."""
+
+    def make_client(self) -> Any:
+        """An `AsyncOpenAI` over aiohttp: its default transport slows down under load."""
+        import openai
+
+        return openai.AsyncOpenAI(**self.client_settings(openai.DefaultAioHttpClient))
+
+    def client_settings(self, http_client: Any) -> dict[str, Any]:
+        """The SDK client's arguments; what is not configured is left to the SDK."""
+        config = self.config
+        given = {
+            "api_key": config.api_key,
+            "base_url": config.base_url,
+            "timeout": config.timeout,
+            "default_headers": config.default_headers,
+        }
+        settings = {name: value for name, value in given.items() if value is not None}
+        settings["max_retries"] = 0
+        settings.update(config.options)
+        if "http_client" not in settings:
+            settings["http_client"] = http_client()
+        return settings
+
+    def make_body(self, request: Request) -> dict[str, Any]:
+        """The request as OpenAI's body."""
+        assert request.model is not None
+        body: dict[str, Any] = {
+            "model": self.wire_model(request.model),
+            "messages": self.wire_messages(request),
+        }
+        body.update(
+            (name, value) for name, value in request.params.items() if name not in OURS
+        )
+        if request.stream:
+            body["stream"] = True
+            if not self._usage_refused:
+                body.setdefault("stream_options", {"include_usage": True})
+        if "max_tokens" in body and self._renames_max_tokens(body["model"]):
+            body.setdefault("max_completion_tokens", body.pop("max_tokens"))
+        return body
+
+    def wire_messages(self, request: Request) -> Any:
+        """The history without what only another provider understands."""
+        return to_openai_messages(request.messages, keep_reasoning=False)
+
+    async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
+        try:
+            return await super()._exchange(request, body, content)
+        except InvalidRequestError as error:
+            ours = body.get("stream_options") is not None and not self._asked(request)
+            if not ours or "stream_options" not in str(error.body):
+                raise
+            self._usage_refused = True
+            body = {name: value for name, value in body.items() if name != "stream_options"}
+            return await super()._exchange(request, body, encode_json(body))
+
+    @staticmethod
+    def _asked(request: Request) -> bool:
+        extra_body = request.params.get("extra_body") or {}
+        return "stream_options" in request.params or "stream_options" in extra_body
+
+    def read_answer(self, body: bytes) -> ModelResponse:
+        """A `chat.completion` object."""
+        answer = decode(ModelResponse, body)
+        answer.body = body
+        return answer
+
+    def event_decoder(self, request: Request) -> ChunkDecoder:
+        """Chunks are Scallion's own shape already."""
+        return ChunkDecoder(self.name, request.model)
+
+    def wire_model(self, model: str) -> str:
+        """Without `openai/`, unless another server may have models of that very name."""
+        return super().wire_model(model) if self._is_openai() else model
+
+    def _renames_max_tokens(self, model: str) -> bool:
+        # OpenAI's reasoning models refuse `max_tokens`; other servers may know nothing else.
+        if not self._is_openai():
+            return False
+        info = self._model_info(model)
+        return info is not None and info.reasoning is True
+
+    def _is_openai(self) -> bool:
+        base_url = self.config.base_url
+        return base_url is None or urlsplit(base_url).hostname == "api.openai.com"
+
+    def _sdk_class(self) -> type:
+        import openai
+
+        return openai.AsyncOpenAI
+
+    def _stream_class(self) -> type:
+        import openai
+
+        return openai.AsyncStream[object]
+
+
+_decode_chunk = json.Decoder(StreamChunk).decode
+
+
+class ChunkDecoder:
+    """Decodes `chat.completion.chunk` events."""
+
+    __slots__ = ("_model", "_provider")
+
+    def __init__(self, provider: str, model: str | None) -> None:
+        self._provider = provider
+        self._model = model
+
+    def decode(self, events: list[bytes], chunks: list[StreamChunk]) -> bool:
+        """See `EventDecoder`."""
+        for data in events:
+            if data == b"[DONE]":
+                return True
+            try:
+                chunk = _decode_chunk(data)
+            except ValidationError:
+                # Something unknown in it: read it with care. Errors are found here too, because
+                # `error` is no field of a chunk.
+                chunk = read(StreamChunk, json.decode(data))
+                failure = embedded_error(chunk)
+                if failure is not None:
+                    raise self._error(failure, chunk) from None
+            chunk.body = data
+            chunks.append(chunk)
+        return False
+
+    def _error(self, failure: Any, chunk: StreamChunk) -> ProviderError:
+        return error_from_payload(
+            failure, provider=self._provider, model=chunk.model or self._model
+        )

@@ -1,0 +1,44 @@
+"""OpenRouter: OpenAI's shape with reasoning, routing and the bill in it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ._openai import OpenAIClient
+from ._openai_history import to_openai_messages
+
+if TYPE_CHECKING:
+    from scallion._request import Request
+
+BASE_URL = "https://openrouter.ai/api/v1"
+
+
+class OpenRouterClient(OpenAIClient):
+    """The adapter for OpenRouter. Made by `scallion.providers.openrouter`."""
+
+    name: ClassVar[str] = "openrouter"
+    key_variable: ClassVar[str] = "OPENROUTER_API_KEY"
+
+    def client_settings(self, http_client: Any) -> dict[str, Any]:
+        """OpenAI's, with OpenRouter's address and key instead of OpenAI's own variables."""
+        settings = super().client_settings(http_client)
+        settings.setdefault("base_url", os.environ.get("OPENROUTER_BASE_URL") or BASE_URL)
+        if not settings.get("api_key"):
+            key = os.environ.get(self.key_variable)
+            if not key:
+                raise self.missing_key()
+            settings["api_key"] = key
+        return settings
+
+    def wire_messages(self, request: Request) -> Any:
+        """The history with reasoning details and cache markers, which OpenRouter hands on."""
+        return to_openai_messages(request.messages, keep_reasoning=True)
+
+    def wire_model(self, model: str) -> str:
+        """Without `openrouter/`, but OpenRouter's own models (`openrouter/auto`) are called so."""
+        name = model.removeprefix("openrouter/")
+        return name if "/" in name else model
+
+    def _renames_max_tokens(self, model: str) -> bool:  # noqa: ARG002
+        return False  # OpenRouter translates it for each model
