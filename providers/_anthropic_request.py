@@ -1,0 +1,338 @@
+"""A chat request in OpenAI's shape as the body of Anthropic's Messages API.
+
+Parameters with the value `None` are taken as not given. What happens to the others:
+
+| OpenAI's parameter | in Anthropic's body |
+|---|---|
+| `max_completion_tokens`, `max_tokens` | `max_tokens` (required there: else the model's limit) |
+| `stop` | `stop_sequences`; blank ones are dropped, because Anthropic refuses them |
+| `tools`, `functions` | `tools`; Anthropic's own kinds of tools untouched |
+| `tool_choice`, `function_call` | `tool_choice`; `allowed_tools` also filters `tools` |
+| `parallel_tool_calls` | `tool_choice.disable_parallel_tool_use` |
+| `response_format` json_schema | `output_config.format`, which enforces it |
+| `response_format` json_object | an instruction in the system prompt: there is no native mode |
+| `reasoning_effort` | `output_config.effort` and adaptive `thinking`; on older models a budget |
+| `temperature` | itself, at most 1, which is the highest Anthropic knows (its own compatible endpoint caps it alike); see below |
+| `top_p` | itself, unless it is 1, which means nothing; see below |
+| `user`, `safety_identifier` | `metadata.user_id` |
+| `service_tier` | `auto` where priority capacity may be used, else `standard_only` |
+| `seed`, `store`, `metadata`, `prediction`, `prompt_cache_*`, `stream`, `stream_options` | dropped: the answer is the same kind of answer without them |
+| `n` > 1, `logprobs`, `logit_bias`, penalties, audio, `verbosity`, `web_search_options`, `moderation` | `ValueError`, unless the value asks for nothing |
+| any other (`thinking`, `top_k`, `system`, `mcp_servers`, `context_management`, …) | itself: it is Anthropic's own |
+
+Sampling parameters (`temperature`, `top_p`, `top_k`) are gone from Claude 4.7 on, which refuses
+them; for those models they are dropped, as OpenRouter does, so that a request written for another
+model can fall back to Claude. They are gone from API version 2026-10-21 for all models; a body
+that has one must be sent with `api_version(body)`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ._anthropic_content import Block, blocks_of, text_block
+from ._anthropic_messages import convert_messages, lacks_thinking
+from ._anthropic_schema import enforceable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scallion._models import ModelInfo
+
+_DROPPED = frozenset(
+    {
+        "seed", "store", "prediction", "stream", "stream_options", "prompt_cache_key",
+        "prompt_cache_options", "prompt_cache_retention",
+    }
+)  # fmt: skip
+
+# The values that ask for nothing, and what to do about any other.
+_REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "n": ((1,), "send the request several times"),
+    "logprobs": ((False,), "Claude gives none; leave it out"),
+    "top_logprobs": ((0,), "Claude gives none; leave it out"),
+    "logit_bias": (({},), "leave it out"),
+    "frequency_penalty": ((0,), "leave it out"),
+    "presence_penalty": ((0,), "leave it out"),
+    "modalities": ((["text"],), "Claude answers in text only"),
+    "audio": ((), "Claude answers in text only"),
+    "verbosity": (("medium",), "ask for it in the system message, or set output_config.effort"),
+    "web_search_options": (
+        (),
+        'add {"type": "web_search_20260209", "name": "web_search"} to the tools instead',
+    ),
+    "moderation": ((), "leave it out"),
+}
+
+_SAMPLING = ("temperature", "top_p", "top_k")
+_TIERS = {
+    "auto": "auto",
+    "priority": "auto",
+    "scale": "auto",
+    "fast": "auto",
+    "default": "standard_only",
+    "flex": "standard_only",
+}
+_EFFORTS = {"none": "low", "minimal": "low"}  # Anthropic's lowest
+# The part of max_tokens that may be spent on thinking: OpenRouter's published shares.
+_BUDGETS = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95, "max": 0.95}
+_LEAST_BUDGET = 1024  # Anthropic's
+_JSON_ONLY = "Answer with one valid JSON object and nothing else: no Markdown, no text around it."
+
+
+def to_anthropic(
+    messages: Sequence[dict[str, Any]],
+    params: dict[str, Any],
+    *,
+    model: str,
+    max_tokens_default: int,
+    info: ModelInfo | None = None,
+) -> dict[str, Any]:
+    """The body of a Messages request (without `stream`).
+
+    Args:
+        max_tokens_default: `max_tokens` for a request that sets none.
+        info: What is known of the model. Of an unknown Claude the newest ways are assumed, of any
+            other unknown model (a compatible server's) the oldest, which all of them know.
+
+    Raises:
+        ValueError: something that Anthropic cannot do; the text says what, and what to do.
+    """
+    system, turns = convert_messages(messages)
+    rest = {name: value for name, value in params.items() if value is not None}
+    for name, (harmless, advice) in _REFUSED.items():
+        if name in rest and rest.pop(name) not in harmless:
+            raise ValueError(f"{name}: Anthropic has no such parameter; {advice}")
+    for name in _DROPPED:
+        rest.pop(name, None)
+
+    completion, older = rest.pop("max_completion_tokens", None), rest.pop("max_tokens", None)
+    limit = completion if completion is not None else older
+    if limit is None:
+        limit = max_tokens_default
+    elif not isinstance(limit, int) or limit < 0:
+        raise ValueError(f"max_tokens must be a whole number, not {limit!r}")
+    body: dict[str, Any] = {"model": model, "max_tokens": limit, "messages": turns}
+    system = blocks_of(rest.pop("system", None)) + system
+    _stop(rest)
+    _user(rest)
+    _tools(rest)
+    if "service_tier" in rest:
+        rest["service_tier"] = _TIERS.get(rest["service_tier"], rest["service_tier"])
+    system += _response_format(rest)
+    if system:
+        body["system"] = system
+    adaptive, sampling = _ways(model, info)
+    _effort(rest, body, adaptive=adaptive, sampling=sampling, reasoning=_reasons(info))
+    _thinking(rest, body)
+    _sampling(rest, sampling=sampling)
+    return body | rest
+
+
+def api_version(body: dict[str, Any]) -> str | None:
+    """The `anthropic-version` that a body needs, or `None` if any will do."""
+    return "2023-06-01" if any(name in body for name in _SAMPLING) else None
+
+
+def _ways(model: str, info: ModelInfo | None) -> tuple[bool, bool]:
+    """Whether the model knows adaptive thinking, and whether it takes sampling parameters."""
+    newest = info is None and "claude" in model
+    adaptive = newest if info is None else info.adaptive_thinking is True
+    sampling = not newest if info is None else info.sampling_params is not False
+    return adaptive, sampling
+
+
+def _reasons(info: ModelInfo | None) -> bool:
+    return info is None or info.reasoning is not False
+
+
+def _stop(rest: dict[str, Any]) -> None:
+    stop = rest.pop("stop", None)
+    if stop is None:
+        return
+    texts = [stop] if isinstance(stop, str) else stop
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("stop must be a text or a list of texts")
+    wanted = [*(rest.get("stop_sequences") or ()), *(text for text in texts if text.strip())]
+    if wanted:
+        rest["stop_sequences"] = wanted
+
+
+def _user(rest: dict[str, Any]) -> None:
+    user = rest.pop("user", None)
+    user = rest.pop("safety_identifier", None) or user
+    metadata = rest.pop("metadata", None)
+    # OpenAI's metadata are labels for its dashboard; Anthropic's is this one field.
+    if isinstance(metadata, dict) and metadata.get("user_id"):
+        user = metadata["user_id"]
+    if user:
+        rest["metadata"] = {"user_id": user}
+
+
+# ------------------------------------------------------------------------------------- tools
+
+
+def _tools(rest: dict[str, Any]) -> None:
+    given = [*(rest.pop("tools", None) or ()), *(rest.pop("functions", None) or ())]
+    tools = [_tool(tool) for tool in given]
+    choice, allowed = _tool_choice(rest.pop("tool_choice", None), rest.pop("function_call", None))
+    if allowed is not None:
+        tools = [tool for tool in tools if tool.get("name") in allowed]
+    if tools:
+        rest["tools"] = tools
+    if rest.pop("parallel_tool_calls", None) is False and tools:
+        choice = choice or {"type": "auto"}
+        if choice["type"] != "none":
+            choice = {**choice, "disable_parallel_tool_use": True}
+    # With no tools there is nothing to choose, which Anthropic does not let pass as OpenAI does.
+    if choice is not None and (tools or choice["type"] not in ("auto", "none")):
+        rest["tool_choice"] = choice
+
+
+def _tool(tool: Any) -> Block:
+    if not isinstance(tool, dict):
+        raise ValueError(f"a tool must be an object, not {type(tool).__name__}")
+    kind = tool.get("type")
+    if "custom" in tool:
+        raise ValueError(
+            f"tool {_name(tool['custom'])!r}: Anthropic has no free-form tools; make it a function "
+            "with one string parameter"
+        )
+    function = tool.get("function")
+    if not isinstance(function, dict):
+        if kind not in (None, "function") or "input_schema" in tool:
+            return tool
+        function = {}  # the fields stand in the tool itself, as in `functions`
+    own = {key: value for key, value in tool.items() if key not in ("type", "function")}
+    own |= {key: value for key, value in function.items() if value is not None}
+    _name(own)
+    schema = own.pop("parameters", None) or {}
+    strict = own.pop("strict", None)
+    if not isinstance(schema, dict):
+        raise ValueError(f"tool {own['name']!r}: its parameters must be a JSON schema object")
+    if "type" not in schema:
+        schema = {"type": "object", "properties": {}, **schema}
+    if strict:
+        own["strict"] = True
+        schema = enforceable(schema)
+    return {**own, "input_schema": schema}
+
+
+def _tool_choice(choice: Any, function_call: Any) -> tuple[Block | None, set[str] | None]:
+    """Anthropic's choice, and the names that OpenAI's `allowed_tools` narrows the tools to."""
+    if choice is None and function_call is not None:
+        named = isinstance(function_call, dict)
+        choice = {"type": "function", "function": function_call} if named else function_call
+    if choice is None:
+        return None, None
+    if isinstance(choice, str):
+        kind = {"required": "any"}.get(choice, choice)
+        if kind not in ("auto", "any", "none"):
+            raise ValueError(f"tool_choice: {choice!r} is not auto, none, required or a tool")
+        return {"type": kind}, None
+    if not isinstance(choice, dict) or not isinstance(choice.get("type"), str):
+        raise ValueError("tool_choice must be auto, none, required or an object that names a tool")
+    if choice.get("type") == "function":
+        return {"type": "tool", "name": _name(choice.get("function") or choice)}, None
+    if choice.get("type") == "allowed_tools":
+        group = choice.get("allowed_tools") or choice
+        names = {_name(tool.get("function") or tool) for tool in group.get("tools") or ()}
+        return {"type": "any" if group.get("mode") == "required" else "auto"}, names
+    if choice.get("type") == "custom":
+        raise ValueError("tool_choice: Anthropic has no free-form (custom) tools")
+    return choice, None
+
+
+def _name(function: Any) -> str:
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str) or not name:
+        raise ValueError("a tool without its name")
+    return name
+
+
+# ----------------------------------------------------------------- format, thinking, sampling
+
+
+def _response_format(rest: dict[str, Any]) -> list[Block]:
+    """Ask for the format; what cannot be enforced is returned as a block for the system prompt."""
+    wanted = rest.pop("response_format", None)
+    if wanted is None:
+        return []
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    if kind == "text":
+        return []
+    if kind == "json_object":
+        return [text_block(_JSON_ONLY)]
+    described = wanted.get("json_schema") if isinstance(wanted, dict) else None
+    schema = described.get("schema") if isinstance(described, dict) else None
+    if kind != "json_schema" or not isinstance(described, dict) or not isinstance(schema, dict):
+        raise ValueError(
+            'response_format must be {"type": "json_schema", "json_schema": {"name": …, "schema": '
+            '{…}}}, {"type": "json_object"} or {"type": "text"}'
+        )
+    try:
+        enforced = enforceable(schema)
+    except ValueError:
+        if described.get("strict"):
+            raise
+        # Without `strict` OpenAI does its best, too.
+        text = msgspec.json.encode(schema).decode()
+        return [text_block(f"{_JSON_ONLY} It must be valid against this JSON schema:\n{text}")]
+    output = {"format": {"type": "json_schema", "schema": enforced}}
+    rest["output_config"] = output | (rest.get("output_config") or {})
+    return []
+
+
+def _effort(
+    rest: dict[str, Any], body: dict[str, Any], *, adaptive: bool, sampling: bool, reasoning: bool
+) -> None:
+    effort = rest.pop("reasoning_effort", None)
+    if effort is None or not reasoning:
+        return  # Claude before 3.7 cannot think, so there is nothing to set
+    if effort != "none" and effort not in _BUDGETS:
+        raise ValueError(f"reasoning_effort: {effort!r} is not one of none, {', '.join(_BUDGETS)}")
+    forced = (rest.get("tool_choice") or {}).get("type") in ("any", "tool")
+    if adaptive:
+        if effort == "xhigh" and sampling:
+            effort = "high"  # Claude 4.6, the last that takes sampling parameters, has no xhigh
+        output = {"effort": _EFFORTS.get(effort, effort)}
+        rest["output_config"] = output | (rest.get("output_config") or {})
+        if effort == "none" or forced or "thinking" in rest:
+            return
+        rest["thinking"] = {"type": "adaptive"}
+    else:
+        limit = body["max_tokens"]
+        # max_completion_tokens is a promise about cost: too small for thinking means no thinking.
+        if effort == "none" or forced or "thinking" in rest or limit <= _LEAST_BUDGET:
+            return
+        budget = min(max(int(limit * _BUDGETS[effort]), _LEAST_BUDGET), limit - 1)
+        rest["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    for name in _SAMPLING:  # not to be combined, with Anthropic as with OpenAI
+        rest.pop(name, None)
+
+
+def _thinking(rest: dict[str, Any], body: dict[str, Any]) -> None:
+    thinking = rest.get("thinking")
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+        return
+    if lacks_thinking(body["messages"]):
+        del rest["thinking"]
+        return
+    budget = thinking.get("budget_tokens")
+    if isinstance(budget, int) and budget >= body["max_tokens"]:
+        body["max_tokens"] += budget  # the room for the answer stays what was asked for
+
+
+def _sampling(rest: dict[str, Any], *, sampling: bool) -> None:
+    temperature = rest.get("temperature")
+    if temperature is not None:
+        if not isinstance(temperature, (int, float)) or not 0 <= temperature <= 2:
+            raise ValueError(f"temperature must be a number from 0 to 2, not {temperature!r}")
+        rest["temperature"] = min(temperature, 1)
+    if rest.get("top_p") == 1:
+        del rest["top_p"]
+    if not sampling:
+        for name in _SAMPLING:
+            rest.pop(name, None)
