@@ -22,8 +22,8 @@ Parameters with the value `None` are taken as not given. What happens to the oth
 
 Sampling parameters (`temperature`, `top_p`, `top_k`) are gone from Claude 4.7 on, which refuses
 them; for those models they are dropped, as OpenRouter does, so that a request written for another
-model can fall back to Claude. They are gone from API version 2026-10-21 for all models; a body
-that has one must be sent with `api_version(body)`.
+model can fall back to Claude. For the others they need `anthropic-version: 2023-06-01`: the next
+version refuses them from every model.
 """
 
 from __future__ import annotations
@@ -129,11 +129,6 @@ def to_anthropic(
     _thinking(rest, body)
     _sampling(rest, sampling=sampling)
     return body | rest
-
-
-def api_version(body: dict[str, Any]) -> str | None:
-    """The `anthropic-version` that a body needs, or `None` if any will do."""
-    return "2023-06-01" if any(name in body for name in _SAMPLING) else None
 
 
 def _ways(model: str, info: ModelInfo | None) -> tuple[bool, bool]:

@@ -57,15 +57,16 @@ class AnthropicEvents:
     Attributes:
         id: The message's id, once `message_start` brought it.
         model: The model that answers.
+        stopped: Whether `message_stop` came, after which there is nothing more to expect.
     """
 
     def __init__(self) -> None:
         self.id: str | None = None
         self.model: str | None = None
+        self.stopped = False
         self._blocks: dict[int, dict[str, Any]] = {}
         self._pieces: dict[int, list[str]] = {}  # texts of the open blocks
         self._calls: dict[int, int] = {}  # place among the tool calls, by place among the blocks
-        self._first = 0  # where the current message's blocks begin
         self._length = 0  # characters of content in the closed blocks
         self._counts: dict[str, Any] = {}
         self._extra: dict[str, Any] = {}
@@ -94,7 +95,7 @@ class AnthropicEvents:
             raise
         delta = event.delta
         if delta is not None and delta.text is not None and delta.type == "text_delta":
-            pieces = self._pieces.get(event.index + self._first)
+            pieces = self._pieces.get(event.index)
             if pieces is not None:
                 pieces.append(delta.text)
                 return [
@@ -126,16 +127,18 @@ class AnthropicEvents:
         elif kind == "message_delta":
             chunks = self._end(event)
         else:
+            self.stopped = self.stopped or kind == "message_stop"
             return []
         for chunk in chunks:
             chunk.body = data
         return chunks
 
-    def _place(self, event: dict[str, Any]) -> int:
+    @staticmethod
+    def _place(event: dict[str, Any]) -> int:
         index = event.get("index", 0)
         if not isinstance(index, int):
             raise ValueError(f"a block's index is {index!r}, not a number")
-        return self._first + index
+        return index
 
     def _chunk(self, delta: Delta) -> StreamChunk:
         return StreamChunk(
@@ -147,14 +150,7 @@ class AnthropicEvents:
         self.model = message.get("model")
         self._note_usage(message)
         self._extra |= extra_of(message)
-        # A second message in one stream goes on after the first one's blocks.
-        self._first = len(self._blocks)
-        chunks = [self._chunk(Delta(role="assistant"))]
-        for block in message.get("content") or ():
-            place = self._first
-            chunks += [*self._open(place, dict(block)), *self._close(place)]
-            self._first += 1
-        return chunks
+        return [self._chunk(Delta(role="assistant"))]
 
     def _open(self, place: int, block: dict[str, Any]) -> list[StreamChunk]:
         self._blocks[place] = block
