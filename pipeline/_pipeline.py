@@ -186,8 +186,7 @@ class Pipeline:
         await self.aclose()
 
     def __repr__(self) -> str:
-        lines = [_name_of(middleware) for middleware in self.middlewares]
-        lines.append(_name_of(self.provider))
+        lines = [_drawn(part) for part in (*self.middlewares, self.provider)]
         drawn = [f"{'│ ' * depth}{name}" for depth, name in enumerate(lines)]
         return "\n".join([f"Pipeline(model={self.model!r})", *drawn])
 
@@ -367,6 +366,11 @@ def _takes_no_positionals(entry: Callable[..., object]) -> bool:
         p.kind is p.POSITIONAL_ONLY or (p.kind is p.POSITIONAL_OR_KEYWORD and p.name == "request")
         for p in parameters
     )
+
+
+def _drawn(part: object) -> str:
+    plain = inspect.isfunction(part) or type(part).__repr__ is object.__repr__
+    return _name_of(part) if plain else repr(part)
 
 
 def _name_of(entry: object) -> str:

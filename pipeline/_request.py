@@ -174,7 +174,9 @@ def as_messages(messages: str | Iterable[Mapping[str, Any] | Message]) -> Messag
     checked = Messages(
         [
             # The common case first, and without a call: a history has hundreds of these.
-            message if type(message) is dict and "role" in message else _as_dict(message, position)
+            message
+            if type(message) is dict and type(message.get("role")) is str
+            else _as_dict(message, position)
             for position, message in enumerate(messages)
         ]
     )
@@ -200,4 +202,4 @@ def _as_dict(message: object, position: int) -> dict[str, Any]:
 
 
 def _a(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else type(value).__name__

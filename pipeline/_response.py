@@ -262,7 +262,7 @@ class Response:
         while await self._advance():
             if self._batch:
                 return
-        if self._to_replay and self._answer is not None:
+        if self._to_replay and self._answer is not None and self._error is None:
             self._to_replay = False
             self._batch = chunks_of(self._answer)
             return

@@ -1,0 +1,492 @@
+"""The four rules of the Response: never re-wrapped, settled once, committed, closed."""
+
+import asyncio
+import gc
+
+import pytest
+
+from scallion import Context, Outcome, Request, Response, build_pipeline
+from scallion.exceptions import (
+    ConnectionError,
+    MalformedResponseError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+    StreamTruncatedError,
+    TimeoutError,
+)
+from scallion.testing import ManualClock
+from scallion.types import ChunkChoice, Delta, StreamChunk
+from support.chunks import ROLE, STOP, USAGE, Source, answer, words
+
+HEL, LO = StreamChunk.of("Hel"), StreamChunk.of("lo")
+
+
+def request(**context):
+    return Request("m", "hi", {}, True, Context(**context))
+
+
+async def committed(source, **context):
+    return await Response.streaming(source, request(**context), provider="p").commit()
+
+
+async def texts(response):
+    return [chunk.content async for chunk in response if chunk.content]
+
+
+# ------------------------------------------------------------------------------ how it ends
+
+
+async def test_a_stream_that_is_read_to_its_end_settles_as_completed():
+    outcomes: list[Outcome] = []
+    response = await committed(Source([ROLE], [HEL, LO], [STOP, USAGE]))
+    response.on_settle(outcomes.append)
+
+    assert await texts(response) == ["Hel", "lo"]
+
+    (outcome,) = outcomes
+    assert outcome.status == "completed"
+    assert outcome.response.text == "Hello"
+    assert outcome.usage.total_tokens == 7
+    assert outcome.response.provider == "p"
+    assert outcome.error is None
+
+
+async def test_a_whole_answer_has_settled_when_a_layer_gets_it():
+    outcomes: list[Outcome] = []
+    response = Response.completed(answer("Hi"), request())
+
+    response.on_settle(outcomes.append)
+
+    assert [outcome.status for outcome in outcomes] == ["completed"]
+    assert (await response.collect()).text == "Hi"
+
+
+async def test_an_error_after_content_settles_as_failed_and_carries_what_came():
+    outcomes: list[Outcome] = []
+    cut = ConnectionError("connection reset", provider="p")
+    response = await committed(Source([HEL], cut))
+    response.on_settle(outcomes.append)
+
+    with pytest.raises(StreamInterruptedError, match="connection reset") as caught:
+        await texts(response)
+
+    assert caught.value.partial.text == "Hel"
+    assert caught.value.__cause__ is cut
+    (outcome,) = outcomes
+    assert outcome.status == "failed"
+    assert outcome.error is caught.value
+    assert outcome.response.text == "Hel"
+
+
+async def test_chunks_that_came_with_the_error_are_delivered_before_it():
+    response = await committed(Source([HEL, LO], ServerError("boom")))
+    seen = []
+
+    with pytest.raises(StreamInterruptedError):
+        async for chunk in response:
+            seen.append(chunk.content)
+
+    assert seen == ["Hel", "lo"]
+
+
+async def test_cancelling_the_reader_settles_as_cancelled_and_releases_the_source():
+    outcomes: list[Outcome] = []
+    source = Source([HEL], asyncio.Event().wait())
+    response = await committed(source)
+    response.on_settle(outcomes.append)
+    task = asyncio.create_task(texts(response))
+    await asyncio.sleep(0)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert [outcome.status for outcome in outcomes] == ["cancelled"]
+    assert outcomes[0].response.text == "Hel"
+    assert source.closed
+
+
+async def test_closing_before_the_end_settles_as_closed_with_all_that_had_arrived():
+    outcomes: list[Outcome] = []
+    source = Source([HEL, LO], [STOP])
+    response = await committed(source)
+    response.on_settle(outcomes.append)
+
+    async for _ in response:
+        break
+    await response.aclose()
+    await response.aclose()
+
+    assert [outcome.status for outcome in outcomes] == ["closed"]
+    assert outcomes[0].response.text == "Hello"
+    assert outcomes[0].response.choices[0].finish_reason is None
+    assert source.closed
+
+
+async def test_closing_unread_counts_what_was_read_ahead():
+    response = await committed(Source([ROLE], [HEL], [LO], [STOP]))
+
+    await response.aclose()
+
+    assert response.outcome.status == "closed"
+    assert response.outcome.response.text == "Hel"
+
+
+async def test_closing_after_the_last_chunk_but_before_asking_for_more_is_completed():
+    class Whole(Source):
+        async def read(self):
+            batch = await super().read()
+            self.ended = not self.steps
+            return batch
+
+    response = await committed(Whole([HEL, STOP]))
+    async for chunk in response:
+        if chunk.finish_reason:
+            break
+
+    await response.aclose()
+
+    assert response.outcome.status == "completed"
+
+
+async def test_a_response_that_is_dropped_settles_as_abandoned_and_is_closed_by_its_loop():
+    outcomes: list[Outcome] = []
+    source = Source([HEL], [STOP])
+    response = await committed(source)
+    response.on_settle(outcomes.append)
+
+    del response
+    gc.collect()
+    await asyncio.sleep(0.01)
+
+    assert [outcome.status for outcome in outcomes] == ["abandoned"]
+    assert outcomes[0].response.text == "Hel"
+    assert source.closed
+
+
+async def test_it_settles_once_whatever_happens_afterwards():
+    outcomes: list[Outcome] = []
+    source = Source([HEL], ServerError("boom"))
+    response = await committed(source)
+    response.on_settle(outcomes.append)
+    with pytest.raises(StreamInterruptedError):
+        await response.collect()
+
+    await response.aclose()
+    with pytest.raises(StreamInterruptedError):
+        await response.collect()
+    assert [chunk async for chunk in response] == []
+    del response
+    gc.collect()
+
+    assert len(outcomes) == 1
+
+
+async def test_closing_while_another_task_reads_ends_that_reading_with_an_error():
+    class Closable(Source):
+        def __init__(self, *steps):
+            super().__init__(*steps)
+            self.gate = asyncio.Event()
+
+        async def read(self):
+            if self.steps:
+                return await super().read()
+            await self.gate.wait()
+            raise ConnectionError("closed under us")
+
+        async def aclose(self):
+            await super().aclose()
+            self.gate.set()
+
+    response = await committed(Closable([HEL]))
+    reader = asyncio.create_task(texts(response))
+    await asyncio.sleep(0)
+
+    await response.aclose()
+
+    with pytest.raises(ConnectionError):
+        await reader
+    assert response.outcome.status == "closed"
+
+
+async def test_callbacks_run_from_the_innermost_layer_outwards():
+    order = []
+
+    def layer(number):
+        async def middleware(request, call_next):
+            order.append(number)
+            response = await call_next(request)
+            response.on_settle(lambda _: order.append(-number))
+            return response
+
+        return middleware
+
+    async def provider(request):
+        return Response.streaming(words("a"), request)
+
+    llm = build_pipeline([layer(1), layer(2), layer(3)], provider=provider, model="m")
+    await llm.stream("hi").collect()
+
+    assert order == [1, 2, 3, -3, -2, -1]
+
+
+async def test_a_callback_that_raises_does_not_keep_the_others_from_being_told():
+    told = []
+    response = await committed(words("a"))
+    response.on_settle(lambda _: 1 / 0)
+    response.on_settle(told.append)
+
+    with pytest.raises(ZeroDivisionError):
+        await response.collect()
+
+    assert told[0].status == "completed"
+
+
+async def test_the_outcome_says_when_the_first_content_came():
+    clock = ManualClock()
+
+    class Slow(Source):
+        async def read(self):
+            await clock.sleep(1.5)
+            return await super().read()
+
+    reading = asyncio.create_task(committed(Slow([ROLE], [HEL], [STOP]), clock=clock))
+    await clock.advance(3.0)
+    response = await reading
+    collecting = asyncio.create_task(response.collect())
+    await clock.advance(3.0)
+    await collecting
+
+    assert response.outcome.first_token_after == 3.0
+    assert response.outcome.duration == 6.0
+
+
+# ------------------------------------------------------------------------------ the commit point
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        Delta(content="x"),
+        Delta(reasoning="hm"),
+        Delta(reasoning_content="hm"),
+        Delta(refusal="no"),
+        Delta(tool_calls=[]),
+    ],
+    ids=["text", "reasoning", "reasoning_content", "refusal", "no tool call yet"],
+)
+async def test_it_reads_up_to_the_first_content_and_no_further(content):
+    source = Source([ROLE], [ROLE], [StreamChunk(choices=[ChunkChoice(delta=content)])], [STOP])
+
+    response = await committed(source)
+
+    assert source.reads == (5 if content.tool_calls == [] else 3)
+    await response.aclose()
+
+
+@pytest.mark.parametrize("failure", [RateLimitError("slow down"), MalformedResponseError("{")])
+async def test_a_failure_before_content_is_raised_as_it_is(failure):
+    source = Source([ROLE], failure)
+
+    with pytest.raises(type(failure)) as caught:
+        await committed(source)
+
+    assert caught.value is failure
+    assert source.closed
+
+
+@pytest.mark.parametrize("steps", [[], [[ROLE]], [[USAGE]]])
+async def test_a_stream_that_ends_without_any_content_or_finish_is_truncated(steps):
+    with pytest.raises(StreamTruncatedError) as caught:
+        await committed(Source(*steps))
+
+    assert caught.value.partial.text == ""
+    assert caught.value.provider == "p"
+
+
+async def test_an_empty_answer_that_finished_is_an_answer():
+    response = await committed(Source([ROLE], [STOP]))
+
+    collected = await response.collect()
+
+    assert collected.text == ""
+    assert collected.finish_reason == "stop"
+    assert response.outcome.status == "completed"
+
+
+async def test_a_stream_that_ends_after_content_without_a_finish_is_truncated_not_stopped():
+    response = await committed(Source([HEL], [USAGE]))
+
+    with pytest.raises(StreamTruncatedError) as caught:
+        await response.collect()
+
+    assert caught.value.partial.text == "Hel"
+    assert caught.value.partial.finish_reason is None
+    assert caught.value.partial.usage.total_tokens == 7
+
+
+async def test_with_several_choices_each_needs_its_finish():
+    both = [
+        ChunkChoice(index=0, delta=Delta(content="a")),
+        ChunkChoice(index=1, delta=Delta(content="b")),
+    ]
+    one_end = StreamChunk(choices=[ChunkChoice(index=0, finish_reason="stop")])
+    response = await committed(Source([StreamChunk(choices=both)], [one_end]))
+
+    with pytest.raises(StreamTruncatedError):
+        await response.collect()
+
+
+# ------------------------------------------------------------------------------ rewriting
+
+
+def upper(chunk):
+    if not chunk.content:
+        return chunk
+    return StreamChunk.of(chunk.content.upper())
+
+
+@pytest.mark.parametrize("mode", ["complete", "stream"])
+async def test_a_layer_sees_the_answer_as_it_is_at_its_own_place(mode):
+    if mode == "complete":
+        response = Response.completed(answer("Hello"), request())
+    else:
+        response = await committed(words("Hel", "lo"))
+    seen = []
+
+    response.on_settle(lambda outcome: seen.append(outcome.response.text))
+    response.map(upper)
+    response.on_settle(lambda outcome: seen.append(outcome.response.text))
+    response.map(lambda chunk: StreamChunk.of(chunk.content[::-1]) if chunk.content else chunk)
+    response.on_settle(lambda outcome: seen.append(outcome.response.text))
+    collected = await response.collect()
+
+    reversed_text = "OLLEH" if mode == "complete" else "LEHOL"
+    assert seen == ["Hello", "HELLO", reversed_text]
+    assert collected.text == reversed_text
+
+
+@pytest.mark.parametrize("mode", ["complete", "stream"])
+async def test_a_guard_can_hold_text_back_until_the_end(mode):
+    held = []
+
+    def guard(chunk):
+        if chunk.content:
+            held.append(chunk.content)
+            return None
+        if chunk.finish_reason:
+            return [StreamChunk.of("".join(held).replace("secret", "***")), chunk]
+        return chunk
+
+    if mode == "complete":
+        response = Response.completed(answer("a secret word"), request())
+    else:
+        response = await committed(words("a sec", "ret word"))
+    response.map(guard)
+
+    assert "".join(await texts(response)) == "a *** word"
+    assert response.outcome.response.finish_reason == "stop"
+
+
+async def test_what_passed_before_a_guard_refused_is_delivered_first():
+    class Refused(Exception):
+        pass
+
+    def guard(chunk):
+        if chunk.content == "bad":
+            raise Refused
+        return chunk
+
+    response = await committed(Source([HEL, LO, StreamChunk.of("bad")], [STOP]))
+    response.map(guard)
+    seen = []
+
+    with pytest.raises(Refused):
+        async for chunk in response:
+            seen.append(chunk.content)
+
+    assert seen == ["Hel", "lo"]
+    assert response.outcome.status == "failed"
+
+
+async def test_a_guard_that_refuses_a_whole_answer_raises_at_once():
+    def refuse(chunk):
+        raise PermissionError("no")
+
+    with pytest.raises(PermissionError):
+        Response.completed(answer(), request()).map(refuse)
+
+
+async def test_what_a_layer_wrote_on_the_answer_survives_a_rewriting_further_out():
+    response = await committed(words("a"))
+    response.on_settle(lambda outcome: setattr(outcome.response, "cost", 42))
+    response.map(upper)
+
+    assert (await response.collect()).cost == 42
+
+
+# ------------------------------------------------------------------------------ both forms
+
+
+async def test_a_whole_answer_can_be_iterated():
+    response = Response.completed(answer("Hi", usage=USAGE.usage), request())
+
+    chunks = [chunk async for chunk in response]
+
+    assert [chunk.content for chunk in chunks] == ["Hi", None]
+    assert chunks[-1].finish_reason == "stop"
+    assert chunks[-1].usage.total_tokens == 7
+
+
+async def test_a_layer_may_read_a_stream_to_its_end_and_pass_it_on():
+    async def nosy(request, call_next):
+        response = await call_next(request)
+        assert (await response.collect()).text == "Hello"
+        return response
+
+    async def provider(request):
+        return Response.streaming(words("Hel", "lo"), request)
+
+    llm = build_pipeline([nosy], provider=provider, model="m")
+
+    assert [c.content async for c in llm.stream("hi")] == ["Hello", None]
+
+
+async def test_collecting_after_some_chunks_gives_the_whole_answer():
+    response = await committed(words("Hel", "lo"))
+    async for _ in response:
+        break
+
+    assert (await response.collect()).text == "Hello"
+    assert [chunk async for chunk in response] == []
+
+
+async def test_collecting_a_stream_that_was_closed_early_is_an_error_with_the_partial():
+    response = await committed(Source([HEL], [LO], [STOP]))
+    await response.aclose()
+
+    with pytest.raises(StreamInterruptedError) as caught:
+        await response.collect()
+
+    assert caught.value.partial.text == "Hel"
+
+
+# ------------------------------------------------------------------------------ the deadline
+
+
+async def test_a_deadline_ends_a_stream_that_stalls():
+    clock = ManualClock()
+    source = Source([HEL], asyncio.Event().wait())
+    response = await committed(source, clock=clock, deadline=clock.now() + 5)
+    reading = asyncio.create_task(texts(response))
+
+    await clock.advance(4.9)
+    assert not reading.done()
+    await clock.advance(0.2)
+
+    with pytest.raises(TimeoutError) as caught:
+        await reading
+    assert caught.value.limit == "deadline"
+    assert caught.value.partial.text == "Hel"
+    assert source.closed
