@@ -1,6 +1,6 @@
 """Writes pipeline/data/models.json from the data of genai-prices (prices) and litellm (limits).
 
-Run by a maintainer, in a virtual environment that holds both packages and nothing of ours:
+Run by a maintainer, in a virtual environment that holds both packages and scallion:
 
     python tests/tools/build_model_data.py [OUTPUT]
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from datetime import date
 from decimal import Decimal
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -22,6 +23,9 @@ from typing import Any
 
 from genai_prices import data as genai_data
 from genai_prices import types as genai
+
+from scallion._prices import Rates
+from scallion._prices_live import UnpricedError, rows_of
 
 PROVIDERS = ("openai", "anthropic", "openrouter")
 
@@ -46,33 +50,6 @@ FLAGS = {
     "adaptive_thinking": "supports_adaptive_thinking",
 }
 
-# Ours → genai-prices'. All are USD per million tokens, but `web_search`: per thousand searches.
-RATES = {
-    "input": "input_mtok",
-    "output": "output_mtok",
-    "cache_read": "cache_read_mtok",
-    "cache_write": "cache_write_mtok",
-    "cache_write_1h": "cache_write_1h_mtok",
-    "reasoning": "output_reasoning_mtok",
-    "input_audio": "input_audio_mtok",
-    "output_audio": "output_audio_mtok",
-    "cache_read_audio": "cache_audio_read_mtok",
-    "input_image": "input_image_mtok",
-    "output_image": "output_image_mtok",
-    "cache_read_image": "cache_image_read_mtok",
-    "web_search": "web_searches_kcount",
-}
-# Searches of a vector store are billed outside the usage that a chat answer reports.
-NOT_OURS = {"storage_searches_kcount"}
-
-MODES = {
-    ("service_tier", "flex"): "flex",
-    ("service_tier", "priority"): "priority",
-    ("service_tier", "fast"): "fast",
-    ("speed", "fast"): "fast",
-    ("processing", "batch"): "batch",
-}
-
 # The vendor in an OpenRouter name → the prefix under which litellm lists that vendor's own service.
 VENDORS = {
     "google": "gemini/",
@@ -92,10 +69,6 @@ DATE_PATTERNS = {
     r"[-@]\d{8}$": "-YYYYMMDD @YYYYMMDD",
     r"-\d{4}-\d{2}-\d{2}$": "-YYYY-MM-DD",
 }
-
-
-class Left(Exception):  # noqa: N818 - not an error: the reason why a model stays out
-    """A model that is left out of the data file."""
 
 
 def names_of(clause: Any) -> list[str]:
@@ -120,63 +93,24 @@ def names_of(clause: Any) -> list[str]:
     raise ValueError(f"teach this script to read {clause}")
 
 
-def number(value: Decimal) -> int | float | str:
+def row_of(rates: Rates) -> dict[str, Any]:
+    """A row as it is written: only what is given, numbers in their shortest form."""
+    given = {name: getattr(rates, name) for name in Rates.__struct_fields__}
+    row = {name: shortest(value) for name, value in given.items() if value is not None}
+    return {"from" if name == "since" else name: value for name, value in row.items()}
+
+
+def shortest(value: Any) -> Any:
     """The shortest JSON form that decodes to exactly `value`."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [shortest(part) for part in value]
+    if not isinstance(value, Decimal):
+        return value
     if value == value.to_integral_value():
         return int(value)
     return float(value) if Decimal(repr(float(value))) == value else str(value)
-
-
-def rate(value: Any) -> Any:
-    """A price, or `[price, start, price, …]` where it depends on the length of the prompt."""
-    if not isinstance(value, genai.TieredPrices):
-        return number(value)
-    steps = [number(value.base)]
-    for tier in value.tiers:
-        steps += [tier.start, number(tier.price)]
-    return steps
-
-
-def rates(price: Any, *, whole: bool) -> dict[str, Any]:
-    """One row of rates. `whole` rows must say what input costs; a mode's row only overrides."""
-    fields = {key: value for key, value in price.__dict__.items() if value is not None}
-    unknown = set(fields) - set(RATES.values()) - NOT_OURS
-    if unknown:
-        raise Left(f"billed by {', '.join(sorted(unknown))}")
-    if whole and "input_mtok" not in fields:
-        raise Left("no price of input tokens")
-    return {ours: rate(fields[theirs]) for ours, theirs in RATES.items() if theirs in fields}
-
-
-def start_of(constraint: Any) -> dict[str, str]:
-    """The `from` of a dated row."""
-    if constraint is None:
-        return {}
-    if isinstance(constraint, genai.StartDateConstraint):
-        return {"from": constraint.start_date.isoformat()}
-    raise Left(f"priced by {type(constraint).__name__}")
-
-
-def rows_of(model: Any) -> list[dict[str, Any]]:
-    """Every row of a model: by date, then by mode."""
-    if model.id.endswith(":free") and not model.prices.__dict__:
-        return [{"input": 0, "output": 0}]
-    conditional = (
-        model.prices
-        if isinstance(model.prices, list)
-        else [genai.ConditionalPrice(None, prices=model.prices)]
-    )
-    rows = [start_of(row.constraint) | rates(row.prices, whole=True) for row in conditional]
-    for variant in model.price_variants or ():
-        row = rates(variant.prices, whole=False)
-        if not row:
-            continue  # the default tier: standard prices
-        [when] = variant.when.items()
-        if when not in MODES:
-            print(f"  {model.id}: no mode of ours is {when}")
-            continue
-        rows.append({"mode": MODES[when]} | start_of(variant.constraint) | row)
-    return rows
 
 
 class Limits:
@@ -249,12 +183,16 @@ def build() -> dict[str, Any]:
         listed = []
         for model in sources[provider].models:
             try:
-                rows = rows_of(model)
-            except Left as reason:
+                rows = [row_of(row) for row in rows_of(model)]
+            except UnpricedError as reason:
                 print(f"  left out: {model.id}: {reason}")
                 continue
             names = sorted(set(names_of(model.match)))
             found = limit_of(limits, sources, provider, model.id, names)
+            if provider == "anthropic" and (factor := confined(found)):
+                standard = [row for row in rows if "mode" not in row]
+                for rates in standard:
+                    rates["us"] = factor
             row = [model.id.lower(), names, info(found, model.context_window, provider), rows]
             if names == [model.id.lower()]:
                 row[1] = []
@@ -284,6 +222,11 @@ def build() -> dict[str, Any]:
         "models": entries,
         "snapshots": snapshots,
     }
+
+
+def confined(found: dict[str, Any] | None) -> Any:
+    """The factor on the price of inference that is confined to the US."""
+    return ((found or {}).get("provider_specific_entry") or {}).get("us")
 
 
 def limit_of(

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-import scallion._models as models
 from hypothesis import given
 from hypothesis import strategies as st
+
+import scallion._models as models
 from scallion._models import model_info
 
 DATA = json.loads(Path(models.__file__).with_name("data").joinpath("models.json").read_text())

@@ -1,0 +1,242 @@
+"""What a call cost, in US dollars: `price()` and the short forms around it.
+
+Money is `Decimal`. A model without a known price costs `None`, never 0, and so does a call that
+used something its row has no price for. Cached tokens are inside `prompt_tokens` and reasoning
+inside `completion_tokens`, as everywhere in Scallion.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from scallion._models import ModelInfo, model_info
+from scallion._prices import PriceRow, PriceTable, Rates, default_table
+from scallion._prices_charge import ZERO, Cost, charge
+from scallion.types import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+__all__ = [
+    "Cost",
+    "ModelInfo",
+    "PriceRow",
+    "PriceTable",
+    "Rates",
+    "calculate_cost",
+    "calculate_cost_from_usage",
+    "load_prices",
+    "model_info",
+    "price",
+    "register_price",
+]
+
+Prices: TypeAlias = "PriceTable | str | Path | None"
+"""A table, the path of a prices file, `"genai-prices"` for the installed one, or the default."""
+
+_STANDARD = frozenset({"auto", "default", "standard", "standard_only"})
+# Work beside the answer that Anthropic bills and does not add to the usage at the top.
+_BESIDE = {"compaction": "compaction", "advisor_message": "advisor"}
+
+
+def price(
+    model: str,
+    usage: Usage | Mapping[str, Any],
+    *,
+    provider: str | None = None,
+    service_tier: str | None = None,
+    batch: bool = False,
+    at: datetime | date | None = None,
+    prices: Prices = None,
+) -> Cost | None:
+    """Price one call.
+
+    A cost that the provider states in the usage itself (OpenRouter's `usage.cost`) wins over every
+    table. Otherwise the row for the model, date and mode is looked up and multiplied out.
+
+    Args:
+        model: The model that answered, as the provider names it.
+        usage: Its usage, as a `Usage` or the same as a dict.
+        provider: Whose model it is; see `model_info`.
+        service_tier: The tier that the answer names (OpenAI: `flex`, `priority`, …). Without it
+            the one in the usage counts (Anthropic).
+        batch: Whether the call was part of a batch.
+        at: When the call was made: a date of UTC, or a datetime (naive: UTC). Default: now.
+        prices: The table to use.
+
+    Returns:
+        `None` if the model, or something that the call used, has no known price.
+    """
+    if not isinstance(usage, Usage):
+        usage = Usage.model_validate(usage)
+    extra = usage.model_extra
+    if usage.cost is not None:
+        return _stated(usage.cost, extra)
+    mode = "batch" if batch else None
+    iterations = geo = None
+    searches = 0
+    if extra is not None:
+        service_tier = service_tier or extra.get("service_tier")
+        mode = mode or ("fast" if extra.get("speed") == "fast" else None)
+        iterations, geo = extra.get("iterations"), extra.get("inference_geo")
+        searches = _searches(extra)
+    if mode is None and service_tier is not None and service_tier not in _STANDARD:
+        mode = service_tier
+
+    table = load_prices(prices)
+    row = table.row(model, provider, mode=mode, day=_day(at))
+    if row is None:
+        return None
+    cost = charge(row, usage, searches, confined=geo == "us")
+    if cost is None or not isinstance(iterations, list):
+        return cost
+    return _with_beside(
+        cost,
+        iterations,
+        lambda step: price(
+            step.get("model") or model,
+            _usage_of(step) | {"inference_geo": geo},
+            provider=provider,
+            service_tier=service_tier,
+            batch=batch,
+            at=at,
+            prices=table,
+        ),
+    )
+
+
+def calculate_cost(
+    model: str,
+    prompt_tokens: int,
+    completion_tokens: int,
+    *,
+    provider: str | None = None,
+    prices: Prices = None,
+) -> Decimal | None:
+    """US dollars for so many tokens of plain input and output, or `None` if the price is unknown."""
+    usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+    cost = price(model, usage, provider=provider, prices=prices)
+    return None if cost is None else cost.total
+
+
+def calculate_cost_from_usage(
+    model: str,
+    usage: Usage | Mapping[str, Any],
+    *,
+    provider: str | None = None,
+    prices: Prices = None,
+) -> Decimal | None:
+    """US dollars for a usage, or `None` if the price is unknown. `price()` tells more."""
+    cost = price(model, usage, provider=provider, prices=prices)
+    return None if cost is None else cost.total
+
+
+def register_price(
+    model: str,
+    *,
+    input: Any,
+    output: Any,
+    provider: str | None = None,
+    prices: PriceTable | None = None,
+    **rates: Any,
+) -> None:
+    """Set the price of a model: USD per million tokens, further `Rates` fields by keyword.
+
+    Without `prices` this changes the default table, for the whole process: state prices where the
+    application starts. A table of your own (`PriceTable()`) given as `prices=` keeps them apart.
+
+    Args:
+        model: A name, a `prefix*`, either with `openai/`, `anthropic/` or `openrouter/` before it
+            to mean that provider's alone.
+        input: USD per million prompt tokens (a number, its text, or steps; see `Rates`).
+        output: USD per million completion tokens.
+        provider: Whose model; default: this name at every provider.
+        prices: The table to change.
+        rates: `cache_read`, `cache_write`, `web_search`, ….
+
+    Raises:
+        TypeError: there is no such rate.
+        ValueError: a rate is negative or not a number.
+    """
+    table = default_table() if prices is None else prices
+    table.register(model, provider=provider, input=input, output=output, **rates)
+
+
+def load_prices(prices: Prices) -> PriceTable:
+    """The table that `prices` stands for. A file is read anew at each call: keep the table.
+
+    Raises:
+        OSError, ValueError: a prices file cannot be read, or is wrong.
+        ModuleNotFoundError: `"genai-prices"` is not installed.
+    """
+    if prices is None:
+        return default_table()
+    if isinstance(prices, PriceTable):
+        return prices
+    if prices == "genai-prices":
+        from scallion._prices_live import LiveTable
+
+        return LiveTable()
+    return PriceTable.from_file(prices)
+
+
+def _day(at: datetime | date | None) -> date | None:
+    if not isinstance(at, datetime):
+        return at
+    return at.date() if at.tzinfo is None else at.astimezone(UTC).date()
+
+
+def _stated(cost: float, extra: dict[str, Any] | None) -> Cost:
+    """What the provider says it billed. On one's own upstream key, that is only its fee."""
+    breakdown = {"billed": Decimal(repr(cost))}
+    if extra is not None and extra.get("is_byok") is True:
+        details = extra.get("cost_details")
+        upstream = details.get("upstream_inference_cost") if isinstance(details, dict) else None
+        if not isinstance(upstream, int | float):
+            return Cost(total=breakdown["billed"], breakdown=breakdown, exact=False)
+        breakdown["upstream"] = Decimal(repr(upstream))
+    return Cost(total=sum(breakdown.values(), ZERO), breakdown=breakdown)
+
+
+def _searches(extra: dict[str, Any]) -> int:
+    used = extra.get("server_tool_use")
+    count = used.get("web_search_requests") if isinstance(used, dict) else None
+    return count if isinstance(count, int) else 0
+
+
+def _with_beside(
+    cost: Cost, iterations: list[Any], priced: Callable[[dict[str, Any]], Cost | None]
+) -> Cost | None:
+    """Add what Anthropic lists in `usage.iterations` alone: compactions, and an advisor's model."""
+    breakdown, exact = dict(cost.breakdown), cost.exact
+    for step in iterations:
+        kind = step.get("type") if isinstance(step, dict) else None
+        if kind == "fallback_message":
+            exact = False  # another model served a part of it
+        elif kind in _BESIDE:
+            if (found := priced(step)) is None:
+                return None
+            name = _BESIDE[kind]
+            breakdown[name] = breakdown.get(name, ZERO) + found.total
+            exact = exact and found.exact
+    total = sum(breakdown.values(), ZERO)
+    return Cost(total=total, breakdown=breakdown, exact=exact, row=cost.row)
+
+
+def _usage_of(step: dict[str, Any]) -> dict[str, Any]:
+    """An iteration's counts, which are Anthropic's separate ones, as a usage."""
+    read = step.get("cache_read_input_tokens") or 0
+    write = step.get("cache_creation_input_tokens") or 0
+    kept = (step.get("cache_creation") or {}).get("ephemeral_1h_input_tokens")
+    return {
+        "prompt_tokens": (step.get("input_tokens") or 0) + read + write,
+        "completion_tokens": step.get("output_tokens") or 0,
+        "prompt_tokens_details": {
+            "cached_tokens": read,
+            "cache_write_tokens": write,
+            "cache_write_1h_tokens": kept or 0,
+        },
+    }
