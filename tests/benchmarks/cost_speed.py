@@ -1,4 +1,4 @@
-"""Prints what loading the model data and pricing a call take. Run: python tests/benchmarks/cost_speed.py"""
+"""Prints what loading the model data and pricing a call take (python tests/benchmarks/cost_speed.py)."""
 
 from __future__ import annotations
 
