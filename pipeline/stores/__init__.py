@@ -1,0 +1,75 @@
+"""Where shared state lives: answers that were paid for, money that is reserved, leases on work.
+
+    memory()        this process (the default)
+    sqlite(path)    the processes of one machine, and the next run
+    redis(url)      a fleet, over Redis 6.2 or later or Valkey
+
+All three keep the same small promise, `Store`, so moving from a laptop to a fleet is one argument.
+Each backend is imported when it is first used.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._envelope import Cipher as Cipher
+    from ._envelope import Envelope as Envelope
+    from ._follow import follow as follow
+    from ._memory import MemoryStore as memory  # noqa: N813  (called like a factory)
+    from ._protocol import Balance as Balance
+    from ._protocol import Claim as Claim
+    from ._protocol import Lease as Lease
+    from ._protocol import Refusal as Refusal
+    from ._protocol import Reservation as Reservation
+    from ._protocol import Store as Store
+    from ._protocol import StoreError as StoreError
+    from ._redis import RedisStore as redis  # noqa: N813
+    from ._sqlite import SQLiteStore as sqlite  # noqa: N813
+    from ._window import Window as Window
+
+_HOME = {
+    "Balance": ("_protocol", "Balance"),
+    "Cipher": ("_envelope", "Cipher"),
+    "Claim": ("_protocol", "Claim"),
+    "Envelope": ("_envelope", "Envelope"),
+    "Lease": ("_protocol", "Lease"),
+    "Refusal": ("_protocol", "Refusal"),
+    "Reservation": ("_protocol", "Reservation"),
+    "Store": ("_protocol", "Store"),
+    "StoreError": ("_protocol", "StoreError"),
+    "Window": ("_window", "Window"),
+    "follow": ("_follow", "follow"),
+    "memory": ("_memory", "MemoryStore"),
+    "redis": ("_redis", "RedisStore"),
+    "sqlite": ("_sqlite", "SQLiteStore"),
+}
+
+__all__ = [
+    "Balance",
+    "Cipher",
+    "Claim",
+    "Envelope",
+    "Lease",
+    "Refusal",
+    "Reservation",
+    "Store",
+    "StoreError",
+    "Window",
+    "follow",
+    "memory",
+    "redis",
+    "sqlite",
+]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOME[name]
+    value = getattr(import_module(f".{module}", __name__), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
