@@ -195,6 +195,8 @@ def _tool(tool: Any) -> Block:
             f"tool {_name(tool['custom'])!r}: Anthropic has no free-form tools; make it a function "
             "with one string parameter"
         )
+    if isinstance(kind, str) and kind.startswith("openrouter:"):
+        raise ValueError(f"tool {kind!r}: only OpenRouter runs it; Anthropic has tools of its own")
     function = tool.get("function")
     if not isinstance(function, dict):
         if kind not in (None, "function") or "input_schema" in tool:

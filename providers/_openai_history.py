@@ -248,9 +248,7 @@ class _Content:
 
 def _part(kind: str, part: Part) -> Part:
     if kind == "text":
-        if part.get("citations") is None and "citations" not in part:
-            return part
-        return {"type": "text", "text": part.get("text")}
+        return {k: v for k, v in part.items() if k != "citations"} if "citations" in part else part
     if kind == "image":
         return {"type": "image_url", "image_url": {"url": _url(_source(part))}}
     if kind == "document":
@@ -258,6 +256,8 @@ def _part(kind: str, part: Part) -> Part:
     if kind == "search_result":
         found = [part.get("title"), part.get("source"), _plain_text(part.get("content"))]
         return {"type": "text", "text": "\n".join(line for line in found if line)}
+    if kind == "tool_reference":
+        return {"type": "text", "text": str(part.get("tool_name"))}
     if kind == "container_upload":
         raise ValueError("only Anthropic can read a file that was uploaded to its container")
     return part
