@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,7 +27,7 @@ from .exceptions import (
 from .types import ModelResponse, StreamChunk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import Callable, Iterable
     from typing import NoReturn, Self
 
     from ._request import Attempt, Request
@@ -132,7 +133,7 @@ class Response:
         request_id: str | None = None,
     ) -> Response:
         """A Response that reads its answer from `chunks`; any async iterator of chunks will do."""
-        source = chunks if hasattr(chunks, "read") else _IteratorSource(chunks)
+        source = _IteratorSource(chunks) if isinstance(chunks, AsyncIterator) else chunks
         return cls(request, source=source, provider=provider, request_id=request_id)
 
     # -------------------------------------------------------------------------- for the layers

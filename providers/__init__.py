@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._anthropic import AnthropicClient as AnthropicClient
     from ._base import BaseLLMClient as BaseLLMClient
-    from ._base import ClientConfig as ClientConfig
     from ._choose import Provider as Provider
     from ._choose import anthropic as anthropic
     from ._choose import auto as auto
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
     from ._choose import openrouter as openrouter
     from ._openai import OpenAIClient as OpenAIClient
     from ._openrouter import OpenRouterClient as OpenRouterClient
+    from ._sdk_client import ClientConfig as ClientConfig
 
 _HOME = {
     "AnthropicClient": "_anthropic",
     "BaseLLMClient": "_base",
-    "ClientConfig": "_base",
+    "ClientConfig": "_sdk_client",
     "OpenAIClient": "_openai",
     "OpenRouterClient": "_openrouter",
     "Provider": "_choose",

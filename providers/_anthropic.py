@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ._anthropic_request import to_anthropic
 from ._anthropic_response import InBandError, from_anthropic
 from ._anthropic_stream import AnthropicEvents
-from ._base import BaseLLMClient
 from ._errors import error_from_payload
 from ._openai import OURS
+from ._sdk_client import SDKClient
 
 if TYPE_CHECKING:
     from scallion._request import Request
@@ -23,7 +23,7 @@ DEFAULT_MAX_TOKENS = 4096
 """Anthropic requires max_tokens; this is for models whose own limit is not known."""
 
 
-class AnthropicClient(BaseLLMClient):
+class AnthropicClient(SDKClient):
     """The adapter for Anthropic. Made by `scallion.providers.anthropic`."""
 
     name: ClassVar[str] = "anthropic"

@@ -1,105 +1,29 @@
-"""What the adapters share: an SDK client per event loop, one way to send, one way to fail.
-
-The official clients bring credentials, base URLs, proxies and transports. Their typed methods cost
-tens of milliseconds on an agent's history, so requests go through their documented generic `post`
-with bytes that msgspec encoded, and answers are decoded here.
-"""
+"""What every provider offers, whatever is behind it: the handler, and calls without any layers."""
 
 from __future__ import annotations
 
-import asyncio
-import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from weakref import WeakKeyDictionary
-
-import msgspec
-from msgspec import Struct
-
-from scallion._response import Response
-from scallion.exceptions import (
-    AuthenticationError,
-    InvalidRequestError,
-    MalformedResponseError,
-    ProviderError,
-)
-
-from ._errors import error_from_exception, error_from_payload, request_id_of
-from ._event_stream import EventStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
+    from scallion._models import ModelInfo
     from scallion._pipeline import ResponseStream
     from scallion._request import Request
-    from scallion.types import Message, ModelResponse, StreamChunk
-
-    from ._event_stream import EventDecoder
-
-DEFAULT_MAX_EVENT_BYTES = 32 * 2**20
-
-
-class ClientConfig(Struct, kw_only=True, frozen=True):
-    """How to reach a provider. What is `None` is left to the SDK and its environment variables.
-
-    Attributes:
-        api_key: The key, or a function that returns one (where the SDK takes functions).
-        base_url: Where the API answers.
-        timeout: Seconds for each read and write on the socket. The SDKs' default is 600; use the
-            `timeout()` middleware to limit whole calls.
-        default_headers: Sent with every request.
-        max_event_bytes: The largest single event of a stream that is accepted, in bytes.
-        options: Further keyword arguments for the SDK's client (`organization`, `http_client`, …).
-    """
-
-    api_key: Any = None
-    base_url: str | None = None
-    timeout: float | None = None
-    default_headers: dict[str, str] | None = None
-    max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
-    options: dict[str, Any] = {}
-
-    def __repr__(self) -> str:
-        # Keys also travel in headers and in the SDK's own options: none of them is shown.
-        return f"ClientConfig(base_url={self.base_url!r}, timeout={self.timeout!r}, …)"
+    from scallion._response import Response
+    from scallion.types import Message, ModelResponse
 
 
 class BaseLLMClient(ABC):
-    """A provider's adapter: a handler that sends requests through the provider's SDK.
-
-    Safe to share between tasks, threads and event loops: each running loop gets an SDK client of
-    its own, made at its first call and closed by `aclose()` or when the loop shuts down.
-    """
+    """A provider: a handler, to be put at the centre of a pipeline or used on its own."""
 
     name: ClassVar[str]
     """What `response.provider` and the errors call it."""
 
-    path: ClassVar[str]
-    """The endpoint, relative to the base URL."""
-
-    key_variable: ClassVar[str]
-    """The environment variable that holds the key."""
-
-    def __init__(
-        self, config: ClientConfig | None = None, *, client: Any = None, **settings: Any
-    ) -> None:
-        known = {name: settings.pop(name) for name in list(settings) if name in _SETTINGS}
-        if settings:
-            known["options"] = {**known.get("options", {}), **settings}
-        if config is None:
-            config = ClientConfig(**known)
-        elif known:
-            config = msgspec.structs.replace(config, **known)
-        self.config = config
-        self._given_client = client
-        if client is not None and not asyncio.iscoroutinefunction(getattr(client, "post", None)):
-            raise TypeError(
-                f"client must be the SDK's asynchronous client, not {type(client).__name__}"
-            )
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient]
-        self._clients = WeakKeyDictionary()
-
-    # ------------------------------------------------------------------------ what users call
+    @abstractmethod
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request."""
 
     async def complete(
         self, messages: str | Iterable[Mapping[str, Any] | Message], model: str, **params: Any
@@ -133,15 +57,11 @@ class BaseLLMClient(ABC):
 
         return count_tokens(text, model)
 
-    async def warm_up(self) -> None:
-        """Import the SDK and make the client now, so that the first call does not pay for it."""
-        await self._client()
+    async def warm_up(self) -> None:  # noqa: B027 - most have nothing to do
+        """Do now what the first call would otherwise pay for."""
 
-    async def aclose(self) -> None:
-        """Close the running loop's client. A client that was handed in is its owner's to close."""
-        held = self._clients.pop(asyncio.get_running_loop(), None)
-        if held is not None:
-            await held.aclose()
+    async def aclose(self) -> None:  # noqa: B027
+        """Close the running loop's connections."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,276 +69,11 @@ class BaseLLMClient(ABC):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
-    def __repr__(self) -> str:
-        where = f"base_url={self.config.base_url!r}" if self.config.base_url else ""
-        return f"{self.name}({where})"
-
-    def __reduce__(self) -> tuple[type[BaseLLMClient], tuple[ClientConfig]]:
-        if self._given_client is not None:
-            raise TypeError(f"{self.name}(client=…) cannot be pickled: pass its settings instead")
-        return type(self), (self.config,)
-
-    # -------------------------------------------------------------------- what an adapter adds
-
-    @abstractmethod
-    def make_client(self) -> Any:
-        """A new SDK client from `self.config`."""
-
-    @abstractmethod
-    def make_body(self, request: Request) -> dict[str, Any]:
-        """The JSON body for a request. Raises `ValueError` for what the provider cannot do."""
-
-    @abstractmethod
-    def read_answer(self, body: bytes) -> ModelResponse:
-        """Decode a whole answer. Raises `ValueError` if it is not one."""
-
-    @abstractmethod
-    def event_decoder(self, request: Request) -> EventDecoder:
-        """A new decoder for the events of one stream."""
-
     def wire_model(self, model: str) -> str:
         """The model's name as the provider knows it: without the prefix that chose the adapter."""
         return model.removeprefix(f"{self.name}/")
 
-    # --------------------------------------------------------------------------- the handler
-
-    async def __call__(self, request: Request) -> Response:
-        """Send one request. The Response is not yet committed; the pipeline does that."""
-        params = request.params
-        try:
-            body = self.make_body(request)
-            extra_body = params.get("extra_body")
-            if extra_body:
-                body.update(extra_body)
-            content = encode_json(body)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise self.invalid(str(error), request) from error
-        return await self._exchange(request, body, content)
-
-    async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
-        client = await self._client()
-        options = {"max_retries": 0, "headers": self.headers(request)}
-        params = request.params
-        if "timeout" in params:
-            options["timeout"] = params["timeout"]
-        if "extra_query" in params:
-            options["params"] = params["extra_query"]
-        # A client that rewrites requests (Azure, Bedrock, Vertex) has to see the body as a dict.
-        sent = {"content": content} if self._takes_bytes(client) else {"body": body}
-        try:
-            http = await client.post(
-                self.path,
-                **sent,
-                cast_to=_raw_response_type(),
-                options=options,
-                stream=request.stream,
-                stream_cls=self._stream_class() if request.stream else None,
-            )
-        except Exception as error:
-            raise self.failed(error, request) from error
-        if request.stream:
-            return await self._streamed(http, request)
-        return self._whole(http, request)
-
-    def _whole(self, http: Any, request: Request) -> Response:
-        """A Response from a body that has been read."""
-        content: bytes = http.content
-        request_id = request_id_of(http.headers)
-        particulars: dict[str, Any] = {
-            "provider": self.name,
-            "model": request.model,
-            "request_id": request_id,
-        }
-        try:
-            answer = self.read_answer(content)
-        except (ValueError, RecursionError) as error:
-            raise MalformedResponseError(
-                f"{_what_came_instead(http, content)} where a JSON answer was due ({error})",
-                status_code=http.status_code,
-                body=_excerpt(content),
-                **particulars,
-            ) from error
-        failure = embedded_error(answer)
-        if failure is not None:
-            raise error_from_payload(failure, **particulars)
-        if not answer.choices:
-            raise MalformedResponseError(
-                "the answer has no choices", body=answer.raw, partial=answer, **particulars
-            )
-        answer.provider = self.name
-        answer.request_id = request_id
-        return Response.completed(answer, request)
-
-    async def _streamed(self, http: Any, request: Request) -> Response:
-        """A Response from a body that is still to come."""
-        request_id = request_id_of(http.headers)
-        source = EventStream(
-            http,
-            self.event_decoder(request),
-            max_event_bytes=self.config.max_event_bytes,
-            on_error=lambda error: self.failed(error, request, request_id=request_id),
-        )
-        content_type = http.headers.get("content-type", "")
-        if "json" in content_type or "html" in content_type:
-            content = await source.read_body()
-            try:
-                answer = self.read_answer(content)
-            except (ValueError, RecursionError):
-                answer = None
-            failure = embedded_error(answer) if answer is not None else None
-            particulars: dict[str, Any] = {
-                "provider": self.name,
-                "model": request.model,
-                "request_id": request_id,
-            }
-            if failure is not None:
-                raise error_from_payload(failure, **particulars)
-            raise MalformedResponseError(
-                f"{_what_came_instead(http, content)} where a stream was due",
-                body=_excerpt(content),
-                partial=answer,
-                **particulars,
-            )
-        return Response.streaming(source, request, provider=self.name, request_id=request_id)
-
-    def headers(self, request: Request) -> dict[str, Any]:
-        """The headers of one request, over those of the client."""
-        return dict(request.params.get("extra_headers") or {})
-
-    def invalid(self, message: str, request: Request) -> InvalidRequestError:
-        """A request that is refused before sending."""
-        return InvalidRequestError(message, provider=self.name, model=request.model)
-
-    def failed(
-        self, error: Exception, request: Request, *, request_id: str | None = None
-    ) -> ProviderError:
-        """The typed error for what an SDK or its HTTP client raised."""
-        failure = error_from_exception(error, provider=self.name, model=request.model)
-        failure.provider = failure.provider or self.name
-        failure.model = failure.model or request.model
-        failure.request_id = failure.request_id or request_id
-        return failure
-
-    def _takes_bytes(self, client: Any) -> bool:
-        return self._given_client is None or type(client) is self._sdk_class()
-
-    @abstractmethod
-    def _sdk_class(self) -> type: ...
-
-    @abstractmethod
-    def _stream_class(self) -> type: ...
-
-    def _model_info(self, model: str) -> Any:
-        from scallion.costs import model_info
+    def _model_info(self, model: str) -> ModelInfo | None:
+        from scallion._models import model_info
 
         return model_info(self.wire_model(model), self.name)
-
-    async def _client(self) -> Any:
-        if self._given_client is not None:
-            return self._given_client
-        loop = asyncio.get_running_loop()
-        held = self._clients.get(loop)
-        if held is None:
-            held = _LoopClient(self._new_client())
-            self._clients[loop] = held
-            await held.watch()
-        return held.client
-
-    def _new_client(self) -> Any:
-        try:
-            return self.make_client()
-        except ProviderError:
-            raise
-        except Exception as error:
-            if not self.config.api_key and _has_no_key(error):
-                raise self.missing_key() from error
-            raise InvalidRequestError(
-                f"the SDK's client cannot be made: {error}", provider=self.name
-            ) from error
-
-    def missing_key(self) -> AuthenticationError:
-        """What to say when there is no key."""
-        return AuthenticationError(
-            f"no API key for {self.name}: set {self.key_variable}, "
-            f"or pass scallion.providers.{self.name}(api_key=…)",
-            provider=self.name,
-        )
-
-
-_SETTINGS = frozenset(ClientConfig.__struct_fields__)
-
-
-class _LoopClient:
-    """An SDK client that closes itself when its event loop shuts down.
-
-    The loop closes asynchronous generators before it stops (`asyncio.run` does, and so does every
-    runner); a generator that waits inside a `finally` is therefore told in time.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self._guard = self._close_at_the_end(client)
-
-    async def watch(self) -> None:
-        await anext(self._guard)
-
-    async def aclose(self) -> None:
-        await self._guard.aclose()
-
-    @staticmethod
-    async def _close_at_the_end(client: Any) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            await client.close()
-
-
-def encode_json(body: dict[str, Any]) -> bytes:
-    """Encode a request's body.
-
-    Raises:
-        ValueError: a value that JSON cannot say.
-    """
-    for name, value in body.items():
-        if type(value) is float and not math.isfinite(value):
-            raise ValueError(f"{name} is {value}: it must be a number")
-    try:
-        return msgspec.json.encode(body)
-    except (TypeError, UnicodeEncodeError, RecursionError) as error:
-        raise ValueError(f"the request cannot be written as JSON: {error}") from error
-
-
-def embedded_error(answer: ModelResponse | StreamChunk) -> Any:
-    """The error inside an answer with status 200, if there is one."""
-    if answer.model_extra is not None and answer.model_extra.get("error"):
-        return answer.model_extra
-    for choice in answer.choices:
-        if choice.model_extra is not None and choice.model_extra.get("error"):
-            return choice.model_extra
-    return None
-
-
-def _what_came_instead(http: Any, content: bytes) -> str:
-    start = content.lstrip()[:15].lower()
-    if not start:
-        return "an empty body came"
-    if start.startswith((b"<!doctype", b"<html")) or "html" in http.headers.get("content-type", ""):
-        return "an HTML page came (is base_url right?)"
-    if start.startswith((b"data:", b"event:", b":")):
-        return "an event stream came"
-    return "something else came"
-
-
-def _excerpt(content: bytes) -> str:
-    return content[:2000].decode("utf-8", "replace")
-
-
-def _has_no_key(error: Exception) -> bool:
-    # Both SDKs raise their root exception, or a plain one, when they find no credentials.
-    return type(error).__name__ in {"OpenAIError", "AnthropicError"}
-
-
-def _raw_response_type() -> Any:
-    import httpx2
-
-    return httpx2.Response

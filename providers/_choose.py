@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scallion.exceptions import InvalidRequestError
 
-from ._base import BaseLLMClient, ClientConfig
+from ._sdk_client import ClientConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scallion._response import Response
 
     from ._anthropic import AnthropicClient
+    from ._base import BaseLLMClient
     from ._fake import FakeClient, Step
     from ._openai import OpenAIClient
     from ._openrouter import OpenRouterClient

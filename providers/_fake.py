@@ -46,7 +46,6 @@ class FakeClient(BaseLLMClient):
     name: ClassVar[str] = "fake"
 
     def __init__(self, script: Sequence[Step] | None = None, *, delay: float = 0.0) -> None:
-        super().__init__()
         if isinstance(script, (str, bytes)):
             raise TypeError("script must be a list of steps, not one text")
         self._script = tuple(script or ())
@@ -89,23 +88,11 @@ class FakeClient(BaseLLMClient):
             raise error
         yield finish
 
-    async def warm_up(self) -> None:
-        """Nothing to warm up."""
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
-
     def __reduce__(self) -> Any:
         return FakeClient, (self._script,)
 
     def __repr__(self) -> str:
         return f"fake({len(self._script)} steps)" if self._script else "fake()"
-
-    def make_client(self) -> Any:
-        """There is no SDK behind this."""
-        raise NotImplementedError("the fake provider has no SDK client")
-
-    make_body = read_answer = event_decoder = _sdk_class = _stream_class = make_client
 
 
 def _default(request: Request) -> str:

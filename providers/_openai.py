@@ -10,9 +10,9 @@ from msgspec import ValidationError, json
 from scallion.exceptions import InvalidRequestError, ProviderError
 from scallion.types import ModelResponse, StreamChunk, decode, read
 
-from ._base import BaseLLMClient, embedded_error, encode_json
 from ._errors import error_from_payload
 from ._openai_history import to_openai_messages
+from ._sdk_client import SDKClient, embedded_error, encode_json
 
 if TYPE_CHECKING:
     from scallion._request import Request
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OURS = frozenset({"extra_body", "extra_headers", "extra_query", "timeout"})
 
 
-class OpenAIClient(BaseLLMClient):
+class OpenAIClient(SDKClient):
     """The adapter for OpenAI and OpenAI-compatible servers. Made by `scallion.providers.openai`."""
 
     name: ClassVar[str] = "openai"
@@ -61,9 +61,7 @@ class OpenAIClient(BaseLLMClient):
             "model": self.wire_model(request.model),
             "messages": self.wire_messages(request),
         }
-        body.update(
-            (name, value) for name, value in request.params.items() if name not in OURS
-        )
+        body.update((name, value) for name, value in request.params.items() if name not in OURS)
         if request.stream:
             body["stream"] = True
             if not self._usage_refused:
