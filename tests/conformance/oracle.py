@@ -1,0 +1,503 @@
+"""What a recorded exchange has to come out as, worked out from its raw bytes.
+
+Standard library only: not a line of Scallion takes part, so that a mistake of its cannot hide here.
+An answer is described by plain dicts that `replay.seen` makes of Scallion's objects as well.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from conformance.exchanges import Exchange
+
+
+@dataclass
+class Expected:
+    """What should happen.
+
+    Attributes:
+        answer: The answer, or what has arrived of it when the error strikes.
+        error: The name of the exception's class, or `None` if the call succeeds.
+        error_body: The error as decoded JSON or text; `None` if it came inside a stream.
+        frames: A stream's events, in order; empty if it fails.
+    """
+
+    answer: dict[str, Any] | None = None
+    error: str | None = None
+    error_body: Any = None
+    request_id: str | None = None
+    frames: list[dict[str, Any]] | None = None
+
+
+def expect(exchange: Exchange) -> Expected:
+    """Work out what the response of `exchange` means."""
+    expected = _stream(exchange) if exchange.stream else _whole(exchange)
+    expected.request_id = _request_id(exchange, expected.error_body)
+    return expected
+
+
+def _request_id(exchange: Exchange, body: Any) -> str | None:
+    headers = {name.lower(): value for name, value in exchange.headers.items()}
+    own = body.get("request_id") if isinstance(body, dict) else None
+    return headers.get("request-id") or headers.get("x-request-id") or own
+
+
+def _whole(exchange: Exchange) -> Expected:
+    text = exchange.body.decode("utf-8", "replace")
+    try:
+        body = json.loads(text)
+    except ValueError:
+        if exchange.status != 200:
+            return Expected(error=_error_class(exchange.status, {}), error_body=text)
+        return Expected(error="MalformedResponseError")
+    if exchange.status != 200:
+        return Expected(error=_error_class(exchange.status, _error_of(body)), error_body=body)
+    if not isinstance(body, dict):
+        return Expected(error="MalformedResponseError")
+    error = _error_of(body)
+    if exchange.endpoint == "messages":
+        if error:
+            return Expected(error=_error_class(None, error))
+        if not isinstance(body.get("content"), list):
+            return Expected(error="MalformedResponseError")
+        return Expected(answer=_anthropic_answer(body))
+    choices = body.get("choices")
+    for choice in choices or []:
+        error = error or choice.get("error") or {}
+    if error:
+        return Expected(error=_error_class(None, error))
+    if not choices:
+        return Expected(error="MalformedResponseError")
+    return Expected(answer=_openai_answer(body))
+
+
+def _stream(exchange: Exchange) -> Expected:
+    if exchange.status != 200:
+        return _whole(exchange)
+    frames = []
+    for data in sse(exchange.body):
+        if data == "[DONE]":
+            break
+        try:
+            frame = json.loads(data)
+        except ValueError:
+            frame = None
+        frames.append(frame if isinstance(frame, dict) else {"malformed": data})
+    kinds = [value for name, value in exchange.headers.items() if name.lower() == "content-type"]
+    if not any(kind.startswith("text/event-stream") for kind in kinds):
+        # Something else than events. An error in JSON is worth more than "this is no stream".
+        whole = _whole(exchange)
+        return Expected(error=whole.error or "MalformedResponseError")
+    collect = _anthropic_stream if exchange.endpoint == "messages" else _openai_stream
+    return collect(frames)
+
+
+def sse(body: bytes) -> list[str]:
+    """The data of each event: the simplest splitting that follows the standard."""
+    found: list[str] = []
+    lines: list[str] = []
+    *whole_lines, rest = re.split("\r\n|\n|\r", body.decode("utf-8", "replace"))
+    for line in [*whole_lines, rest] if rest else whole_lines:
+        line = line.removeprefix("\ufeff")
+        if not line and lines:
+            found.append("\n".join(lines))
+            lines = []
+        elif line.startswith("data:"):
+            lines.append(line[5:].removeprefix(" "))
+    if lines:
+        # The standard drops an event without its blank line; one that is whole is not dropped here.
+        last = "\n".join(lines)
+        if last == "[DONE]" or _is_json(last):
+            found.append(last)
+    return found
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+# --------------------------------------------------------------------------- OpenAI's chat shape
+
+
+def _openai_answer(body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": None if body.get("id") in (None, "") else str(body["id"]),
+        "model": body.get("model") or None,
+        "choices": [_openai_choice(choice) for choice in body["choices"]],
+        "usage": plain(body.get("usage")),
+        "service_tier": body.get("service_tier"),
+        "system_fingerprint": body.get("system_fingerprint"),
+        "upstream_provider": body.get("provider"),
+    }
+
+
+def _openai_choice(choice: dict[str, Any]) -> dict[str, Any]:
+    message = choice.get("message") or {}
+    function = message.get("function_call")
+    return {
+        "index": choice.get("index", 0),
+        "text": text_of(message.get("content")),
+        "reasoning": message.get("reasoning") or message.get("reasoning_content") or "",
+        "refusal": message.get("refusal") or "",
+        "tool_calls": [
+            [
+                call.get("id"),
+                (call.get("function") or {}).get("name"),
+                _arguments((call.get("function") or {}).get("arguments")),
+            ]
+            for call in message.get("tool_calls") or []
+        ],
+        "function_call": [function["name"], function["arguments"]] if function else None,
+        "finish_reason": choice.get("finish_reason"),
+        "native_finish_reason": choice.get("native_finish_reason"),
+        "annotations": plain(message.get("annotations") or []),
+        "audio": plain(message.get("audio")),
+        "reasoning_details": merge_details(message.get("reasoning_details") or []),
+        "logprobs": merge_logprobs([choice.get("logprobs")]),
+    }
+
+
+def _arguments(value: Any) -> str:
+    # Some servers send the object itself instead of its JSON text.
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def _openai_stream(frames: list[dict[str, Any]]) -> Expected:
+    head: dict[str, Any] = {"choices": []}
+    choices: dict[int, dict[str, Any]] = {}
+    for frame in frames:
+        failed = "malformed" in frame
+        error = {} if failed else _error_of(frame)
+        if not failed:
+            for name in ("id", "model", "usage", "service_tier", "system_fingerprint", "provider"):
+                head[name] = frame.get(name) or head.get(name)
+            for part in frame.get("choices") or []:
+                index = part.get("index", 0)
+                choice = choices.setdefault(index, {"index": index, "message": {}, "logprobs": []})
+                error = error or part.get("error") or {}
+                _add_delta(choice, part)
+        if failed or error:
+            kind = "MalformedResponseError" if failed else _error_class(None, error)
+            partial = _finish_openai(head, choices)
+            if any(_has_content(choice) for choice in partial["choices"]):
+                kind = "StreamInterruptedError"
+            return Expected(error=kind, answer=partial)
+    answer = _finish_openai(head, choices)
+    if not choices or not all(choice["finish_reason"] for choice in answer["choices"]):
+        return Expected(error="StreamTruncatedError", answer=answer)
+    return Expected(answer=answer, frames=frames)
+
+
+def _add_delta(choice: dict[str, Any], part: dict[str, Any]) -> None:
+    message, delta = choice["message"], part.get("delta") or {}
+    for name in ("finish_reason", "native_finish_reason"):
+        choice[name] = choice.get(name) or part.get(name)
+    choice["logprobs"].append(part.get("logprobs"))
+    for name in ("reasoning", "reasoning_content", "refusal"):
+        message[name] = message.get(name, "") + (delta.get(name) or "")
+    message["content"] = message.get("content", "") + text_of(delta.get("content"))
+    for name in ("annotations", "reasoning_details"):
+        message[name] = message.get(name, []) + (delta.get(name) or [])
+    for name, value in (delta.get("audio") or {}).items():
+        audio = message.setdefault("audio", {})
+        grows = name in ("data", "transcript") and name in audio
+        audio[name] = audio[name] + value if grows else value
+    if function := delta.get("function_call"):
+        whole = message.setdefault("function_call", {"name": "", "arguments": ""})
+        whole["name"] += function.get("name") or ""
+        whole["arguments"] += function.get("arguments") or ""
+    calls = message.setdefault("tool_calls", [])
+    for fragment in delta.get("tool_calls") or []:
+        index, function = fragment.get("index"), fragment.get("function") or {}
+        call = next((call for call in reversed(calls) if call["index"] == index), None)
+        if call is None or (fragment.get("id") and call["id"] and fragment["id"] != call["id"]):
+            call = {"index": index, "id": None, "function": {"name": None, "arguments": ""}}
+            calls.append(call)
+        call["id"] = call["id"] or fragment.get("id")
+        call["function"]["name"] = call["function"]["name"] or function.get("name")
+        call["function"]["arguments"] += _arguments(function.get("arguments"))
+
+
+def _finish_openai(head: dict[str, Any], choices: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    answer = _openai_answer(head)
+    for _, choice in sorted(choices.items()):
+        seen = _openai_choice(choice | {"logprobs": None})
+        seen["logprobs"] = merge_logprobs(choice["logprobs"])
+        answer["choices"].append(seen)
+    return answer
+
+
+def _has_content(choice: dict[str, Any]) -> bool:
+    return any(choice[name] for name in ("text", "reasoning", "refusal", "tool_calls", "audio"))
+
+
+# ------------------------------------------------------------------------------ Anthropic's shape
+
+_FINISH = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def _anthropic_answer(body: dict[str, Any]) -> dict[str, Any]:
+    blocks = body["content"]
+    stop = body.get("stop_reason")
+    return {
+        "id": body.get("id"),
+        "model": body.get("model"),
+        "text": "".join(block["text"] for block in blocks if block["type"] == "text"),
+        "reasoning": "".join(block["thinking"] for block in blocks if block["type"] == "thinking"),
+        "tool_calls": [
+            [block["id"], block["name"], block["input"]]
+            for block in blocks
+            if block["type"] == "tool_use"
+        ],
+        "finish_reason": None if stop is None else _FINISH.get(stop, "stop"),
+        "native_finish_reason": stop,
+        "usage": _anthropic_usage(body["usage"]) if body.get("usage") else None,
+        "blocks": [_plain_block(block) for block in blocks],
+        "citations": [
+            _citation(citation, block["text"])
+            for block in blocks
+            for citation in block.get("citations") or []
+        ],
+    }
+
+
+def _citation(citation: dict[str, Any], cited_by: str) -> dict[str, Any]:
+    fields = {name: value for name, value in citation.items() if name != "type"}
+    kind = citation["type"]
+    if kind == "web_search_result_location":  # what OpenAI calls a `url_citation`
+        kind = "url_citation"
+        fields.pop("encrypted_index", None)
+    return {"type": kind, "fields": plain(fields), "cited_by": cited_by}
+
+
+def _plain_block(block: dict[str, Any]) -> Any:
+    # `input: {}` and empty lists mean something in a block: only nulls go.
+    return {name: value for name, value in block.items() if value is not None}
+
+
+def _anthropic_usage(usage: dict[str, Any]) -> dict[str, Any]:
+    read = usage.get("cache_read_input_tokens") or 0
+    written = usage.get("cache_creation_input_tokens") or 0
+    prompt = (usage.get("input_tokens") or 0) + read + written
+    completion = usage.get("output_tokens") or 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "cached_tokens": read,
+        "cache_write_tokens": written,
+        "cache_write_1h_tokens": (usage.get("cache_creation") or {}).get(
+            "ephemeral_1h_input_tokens"
+        )
+        or 0,
+        "reasoning_tokens": (usage.get("output_tokens_details") or {}).get("thinking_tokens") or 0,
+        # What is billed beside tokens, or in another way.
+        "server_tool_use": plain(usage.get("server_tool_use")),
+        "iterations": plain(usage.get("iterations")),
+        "service_tier": usage.get("service_tier"),
+    }
+
+
+def _anthropic_stream(frames: list[dict[str, Any]]) -> Expected:
+    message: dict[str, Any] = {"content": []}
+    blocks: dict[Any, dict[str, Any]] = {}
+    partial_json: dict[Any, str] = {}
+    started = 0
+
+    def answer() -> dict[str, Any]:
+        for key, text in partial_json.items():
+            blocks[key]["input"] = json.loads(text) if _is_json(text) else text
+        return _anthropic_answer(message | {"content": list(blocks.values())})
+
+    for frame in frames:
+        kind = frame.get("type")
+        if "malformed" in frame or kind == "error":
+            error = "MalformedResponseError"
+            if kind == "error":
+                error = _error_class(None, _error_of(frame))
+            seen = answer()
+            if seen["text"] or seen["reasoning"] or seen["tool_calls"]:
+                error = "StreamInterruptedError"
+            return Expected(error=error, answer=seen)
+        if kind == "message_start":
+            # What an earlier message in the same body said has been delivered, so it stays.
+            message = frame["message"]
+            started += 1
+            for at, block in enumerate(message["content"]):
+                blocks[started, "prefilled", at] = block
+        elif kind == "content_block_start":
+            blocks[started, frame["index"]] = dict(frame["content_block"])
+        elif kind == "content_block_delta":
+            key = (started, frame["index"])
+            _add_anthropic_delta(blocks[key], partial_json, key, frame["delta"])
+        elif kind == "message_delta":
+            message |= {name: value for name, value in frame["delta"].items() if value is not None}
+            counted = frame.get("usage") or {}
+            usage = {name: value for name, value in counted.items() if value is not None}
+            message["usage"] = (message.get("usage") or {}) | usage
+    if not message.get("stop_reason"):
+        return Expected(error="StreamTruncatedError", answer=answer())
+    return Expected(answer=answer(), frames=frames)
+
+
+def _add_anthropic_delta(
+    block: dict[str, Any], partial_json: dict[Any, str], key: Any, delta: dict[str, Any]
+) -> None:
+    match delta["type"]:
+        case "input_json_delta":
+            if partial := partial_json.get(key, "") + delta["partial_json"]:
+                partial_json[key] = partial
+        case "citations_delta":
+            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+        case "text_delta" | "thinking_delta" | "signature_delta" | "compaction_delta":
+            for name, value in delta.items():
+                if name != "type" and value is not None:
+                    before = block.get(name)
+                    grows = isinstance(before, str) and isinstance(value, str)
+                    block[name] = before + value if grows else value
+
+
+# ----------------------------------------------------------------------------------------- errors
+
+_BY_STATUS = {
+    401: "AuthenticationError",
+    402: "PermissionDeniedError",
+    403: "PermissionDeniedError",
+    404: "ModelNotFoundError",
+    408: "TimeoutError",
+    429: "RateLimitError",
+    529: "OverloadedError",
+}
+_STATUS_BY_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "tokens": 429,
+    "requests": 429,
+    "overloaded_error": 529,
+}
+_TOO_LONG = {"context_length_exceeded", "exceed_context_size_error"}
+_FILTERED = {"content_filter", "content_policy_violation"}
+
+
+# Without a code for it, an overlong prompt can be told only by how the message begins.
+_TOO_LONG_MESSAGES = ("prompt is too long:", "This endpoint's maximum context length is")
+
+
+def _error_of(body: Any) -> dict[str, Any]:
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, dict) else {"message": error} if error else {}
+
+
+def _error_class(status: int | None, error: dict[str, Any]) -> str:
+    names = {str(error.get("code")), str(error.get("type"))}
+    # OpenRouter hands on what the provider behind it said, as text.
+    raw = (error.get("metadata") or {}).get("raw")
+    if isinstance(raw, str) and _is_json(raw):
+        inner = json.loads(raw)
+        inner = _error_of(inner) or inner if isinstance(inner, dict) else {}
+        names |= {str(inner.get("code")), str(inner.get("type"))}
+    if status is None:
+        code = str(error.get("code"))
+        status = int(code) if code.isdigit() else None
+    if status is None:
+        status = next((_STATUS_BY_TYPE[name] for name in names if name in _STATUS_BY_TYPE), 500)
+    if names & {"overloaded_error"}:
+        return "OverloadedError"
+    too_long = str(error.get("message")).startswith(_TOO_LONG_MESSAGES)
+    if status in (400, 413, 422) and (names & _TOO_LONG or too_long):
+        return "ContextWindowExceededError"
+    if status in (400, 403, 422) and names & _FILTERED:
+        return "ContentPolicyError"
+    fallback = "ServerError" if status >= 500 else "InvalidRequestError"
+    return _BY_STATUS.get(status, fallback)
+
+
+# --------------------------------------------------------------- forms that compare, on both sides
+
+
+def plain(value: Any) -> Any:
+    """JSON without nulls, and `None` for what is empty without them."""
+    if isinstance(value, dict):
+        kept = {name: plain(item) for name, item in value.items()}
+        return {name: item for name, item in kept.items() if item is not None} or None
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def as_text(body: dict[str, Any]) -> dict[str, Any]:
+    """A completion with text where a server put a number or an object in its place."""
+    body = json.loads(json.dumps(body))
+    if isinstance(body.get("id"), int):
+        body["id"] = str(body["id"])
+    for choice in body.get("choices") or []:
+        for call in (choice.get("message") or {}).get("tool_calls") or []:
+            function = call.get("function") or {}
+            if not isinstance(function.get("arguments"), str | None):
+                function["arguments"] = _arguments(function["arguments"])
+    return body
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content, be it a string or parts."""
+    if isinstance(content, list):
+        return "".join(
+            part["text"]
+            for part in content
+            if isinstance(part, dict) and isinstance(part.get("text"), str)
+        )
+    return content or ""
+
+
+def merge_details(details: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """OpenRouter's reasoning details with the fragments of one block put together."""
+    merged: list[dict[str, Any]] = []
+    for detail in details:
+        last = merged[-1] if merged else None
+        same = last is not None and all(
+            last.get(name) == detail.get(name) for name in ("type", "index")
+        )
+        if last is None or not same or (detail.get("id") and detail["id"] != last.get("id")):
+            merged.append(plain(detail) or {})
+            continue
+        for name, value in (plain(detail) or {}).items():
+            grows = name in ("text", "summary", "data") and name in last
+            last[name] = last[name] + value if grows else value
+    return merged
+
+
+def merge_logprobs(parts: Iterable[Any]) -> dict[str, list[Any]] | None:
+    """Log probabilities as lists, however many chunks they came in."""
+    merged: dict[str, list[Any]] = {}
+    for part in parts:
+        for name, values in (part or {}).items():
+            if values:
+                merged[name] = merged.get(name, []) + values
+    return plain(merged)

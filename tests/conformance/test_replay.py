@@ -1,0 +1,102 @@
+"""Every exchange, replayed over HTTP through the real SDK clients, against the oracle.
+
+Each is sent as it was recorded, and once more for each size of piece that its body is cut into.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conformance.allowances import allow
+from conformance.oracle import as_text, expect, plain
+from conformance.replay import as_recorded, cut, describe, replay, scallion
+from support.upstream import Upstream
+
+from scallion.exceptions import ProviderError, StreamError
+
+if TYPE_CHECKING:
+    from conformance.exchanges import Exchange
+    from conformance.oracle import Expected
+    from conformance.replay import Replayed
+
+
+async def test_an_exchange_means_what_its_bytes_say(exchange: Exchange):
+    async with Upstream(default=as_recorded(exchange)) as upstream:
+        async with scallion(exchange, upstream) as llm:
+            seen = await replay(llm, exchange)
+        await upstream.all_closed()
+    check(seen, exchange)
+    if exchange.stream and exchange.status == 400:
+        # Perhaps the server refused to be asked for usage, so the adapter asks once without.
+        assert upstream.count <= 2
+    else:
+        assert upstream.count == 1
+    if exchange.endpoint == "chat" and exchange.request:
+        check_request(upstream.requests[0].json, exchange.request)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+async def test_it_means_the_same_in_small_pieces(exchange: Exchange, size: int):
+    async with Upstream(default=cut(exchange, size)) as upstream:
+        async with scallion(exchange, upstream) as llm:
+            check(await replay(llm, exchange), exchange)
+
+
+def check(seen: Replayed, exchange: Exchange) -> None:
+    """Compare what the caller saw with what the oracle expects."""
+    expected = expect(exchange)
+    if expected.error is None:
+        if seen.error is not None:
+            raise seen.error
+        assert seen.answer is not None
+        assert describe(seen.answer, exchange) == allow(expected.answer, exchange)
+        assert seen.answer.provider == adapter(exchange)
+        assert seen.answer.request_id == expected.request_id
+        check_nothing_lost(seen, expected, exchange)
+    else:
+        check_error(seen.error, expected, exchange)
+
+
+def check_error(error: Exception | None, expected: Expected, exchange: Exchange) -> None:
+    """A typed error of the right class, with its particulars."""
+    assert isinstance(error, ProviderError), repr(error)
+    assert type(error).__name__ == expected.error
+    assert error.provider == adapter(exchange)
+    assert error.model == exchange.model
+    assert error.request_id == expected.request_id
+    if exchange.status != 200:
+        assert error.status_code == exchange.status
+        assert error.body == expected.error_body
+    if isinstance(error, StreamError):
+        assert describe(error.partial, exchange) == allow(expected.answer, exchange)
+
+
+def check_nothing_lost(seen: Replayed, expected: Expected, exchange: Exchange) -> None:
+    """Every field that OpenAI's shape carries comes out again, known or not."""
+    assert seen.answer is not None
+    if exchange.endpoint == "messages":
+        return
+    if expected.frames is None:
+        body = json.loads(exchange.body)
+        assert seen.answer.raw == body
+        assert plain(seen.answer.to_dict()) == plain(as_text(body))
+    else:
+        chunks = [plain(chunk.to_dict()) for chunk in seen.chunks]
+        assert chunks == [plain(frame) for frame in expected.frames]
+
+
+def check_request(sent: dict[str, Any], recorded: dict[str, Any]) -> None:
+    """The provider got what the caller wrote; only the stream's own options are the adapter's."""
+    own = ("stream", "stream_options")
+    sent, recorded = dict(sent), dict(recorded)
+    for name in own:
+        sent.pop(name, None)
+        recorded.pop(name, None)
+    assert sent == recorded
+
+
+def adapter(exchange: Exchange) -> str:
+    """The adapter that is asked: Azure's is OpenAI's."""
+    return exchange.provider.removeprefix("azure-")
