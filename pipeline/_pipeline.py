@@ -277,9 +277,13 @@ class ResponseStream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> StreamChunk:
-        response = self._response or await self._open()
-        return await response.__anext__()
+    def __anext__(self) -> Awaitable[StreamChunk]:
+        # Not a coroutine of its own: this runs for every chunk.
+        response = self._response
+        return self._first() if response is None else response.__anext__()
+
+    async def _first(self) -> StreamChunk:
+        return await (await self._open()).__anext__()
 
     async def collect(self) -> ModelResponse:
         """Read to the end, and return the whole answer."""

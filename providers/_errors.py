@@ -103,6 +103,7 @@ def error_from_payload(
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
     request_id: str | None = None,
+    now: float | None = None,
 ) -> ProviderError:
     """The exception for an error that a provider sent, as a response or inside a 200.
 
@@ -110,6 +111,7 @@ def error_from_payload(
         payload: The decoded body, or its text where it was not JSON.
         status: The HTTP status, if it was one of an error.
         headers: The response's headers, for `retry-after` and `x-should-retry`.
+        now: Seconds since the epoch, for a `retry-after` that is a date.
     """
     error = payload.get("error", payload) if isinstance(payload, dict) else payload
     fields: dict[str, Any] = error if isinstance(error, dict) else {}
@@ -136,7 +138,7 @@ def error_from_payload(
         status_code=status,
         request_id=request_id,
         code=labels[0] if labels else None,
-        retry_after=retry_after(headers) if headers is not None else None,
+        retry_after=retry_after(headers, now=now) if headers is not None else None,
         retryable=retryable,
         body=payload,
     )
@@ -193,27 +195,32 @@ def _message(error: Any, payload: Any) -> str:
     return "the provider reported an error without a message"
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms`, or `retry-after` in seconds or as an HTTP date."""
-    milliseconds, seconds = headers.get("retry-after-ms"), headers.get("retry-after")
-    wait: float | None = None
-    try:
-        wait = float(milliseconds) / 1000 if milliseconds is not None else float(seconds or "")
-    except ValueError:
-        if seconds is not None:
-            from email.utils import parsedate_to_datetime
+def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+    """Seconds to wait, from `retry-after-ms`, or `retry-after` in seconds or as an HTTP date.
 
-            try:
-                wait = parsedate_to_datetime(seconds).timestamp() - time.time()
-            except (ValueError, OverflowError):
-                return None
-    if wait is None or not math.isfinite(wait):
+    Args:
+        now: Seconds since the epoch, for the date.
+    """
+    text = headers.get("retry-after", "")
+    for number, unit in ((headers.get("retry-after-ms", ""), 0.001), (text, 1.0)):
+        try:
+            wait = float(number) * unit
+        except ValueError:
+            continue
+        return max(wait, 0.0) if math.isfinite(wait) else None
+    if not text:
         return None
-    return max(wait, 0.0)
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return max(moment - (time.time() if now is None else now), 0.0)
 
 
 def error_from_exception(
-    error: BaseException, *, provider: str, model: str | None, timeout_hint: str = ""
+    error: BaseException, *, provider: str, model: str | None, now: float | None = None
 ) -> ProviderError:
     """The exception for one raised by an SDK or its HTTP client.
 
@@ -227,13 +234,13 @@ def error_from_exception(
     for cause in chain:
         response = getattr(cause, "response", None)
         if response is not None and isinstance(getattr(cause, "status_code", None), int):
-            return error_from_response(response, **particulars)
+            return error_from_response(response, now=now, **particulars)
     names = {name for cause in chain for name in _class_names(cause)}
     detail = _detail(chain)
     if names & _BAD_ADDRESS:
         return InvalidRequestError(f"base_url is not a usable address: {detail}", **particulars)
     if names & _TIMEOUTS and not names & _HUNG_UP:
-        return TimeoutError(f"no answer in time{timeout_hint}: {detail}", **particulars)
+        return TimeoutError(f"no answer in time: {detail}", **particulars)
     if names & _NETWORK:
         return ConnectionError(f"the connection failed: {detail}", **particulars)
     if names & _UNREADABLE:
@@ -272,7 +279,9 @@ def _detail(chain: list[BaseException]) -> str:
     return f"{text} ({type(chain[-1]).__name__})" if text else type(chain[-1]).__name__
 
 
-def error_from_response(response: Any, *, provider: str, model: str | None) -> ProviderError:
+def error_from_response(
+    response: Any, *, provider: str, model: str | None, now: float | None = None
+) -> ProviderError:
     """The exception for an HTTP error status, whose body the SDK has read."""
     status: int = response.status_code
     headers = response.headers
@@ -290,6 +299,7 @@ def error_from_response(response: Any, *, provider: str, model: str | None) -> P
         status=status,
         headers=headers,
         request_id=request_id,
+        now=now,
     )
     if status < 400:
         return MalformedResponseError(

@@ -246,7 +246,9 @@ class SDKClient(BaseLLMClient):
         self, error: Exception, request: Request, *, request_id: str | None = None
     ) -> ProviderError:
         """The typed error for what an SDK or its HTTP client raised."""
-        failure = error_from_exception(error, provider=self.name, model=request.model)
+        failure = error_from_exception(
+            error, provider=self.name, model=request.model, now=request.context.clock.time()
+        )
         failure.provider = failure.provider or self.name
         failure.model = failure.model or request.model
         failure.request_id = failure.request_id or request_id

@@ -1,0 +1,198 @@
+"""What a provider said went wrong becomes the right exception."""
+
+import pickle
+from email.utils import formatdate
+
+import pytest
+
+from scallion import exceptions
+from scallion.exceptions import LLMClientError
+from scallion.providers._errors import error_from_payload, retry_after
+
+
+def openai_error(code=None, type="invalid_request_error", message="no"):
+    return {"error": {"message": message, "type": type, "param": None, "code": code}}
+
+
+def anthropic_error(type, message="no"):
+    return {"type": "error", "error": {"type": type, "message": message}, "request_id": "req_1"}
+
+
+def openrouter_error(code, **metadata):
+    return {"error": {"code": code, "message": "no", "metadata": metadata}}
+
+
+@pytest.mark.parametrize(
+    ("status", "payload", "expected", "retryable"),
+    [
+        (400, openai_error(), "InvalidRequestError", False),
+        (401, openai_error("invalid_api_key"), "AuthenticationError", False),
+        (402, openrouter_error(402), "PermissionDeniedError", False),
+        (403, openai_error(), "PermissionDeniedError", False),
+        (404, openai_error("model_not_found"), "ModelNotFoundError", False),
+        (400, openai_error("model_not_found"), "ModelNotFoundError", False),
+        (404, "<html>nothing here</html>", "InvalidRequestError", False),
+        (405, "", "InvalidRequestError", False),
+        (407, "", "ConnectionError", True),
+        (408, openai_error(), "TimeoutError", True),
+        (409, openai_error(), "ProviderError", True),
+        (413, anthropic_error("request_too_large"), "InvalidRequestError", False),
+        (418, openai_error(), "ProviderError", False),
+        (422, {"detail": "wrong"}, "InvalidRequestError", False),
+        (429, openai_error("rate_limit_exceeded", "tokens"), "RateLimitError", True),
+        (429, openai_error("insufficient_quota", "insufficient_quota"), "RateLimitError", False),
+        (429, anthropic_error("rate_limit_error"), "RateLimitError", True),
+        (500, anthropic_error("api_error"), "ServerError", True),
+        (500, anthropic_error("overloaded_error"), "OverloadedError", True),
+        (502, "<html>Bad gateway</html>", "ServerError", True),
+        (503, "", "ServerError", True),
+        (529, anthropic_error("overloaded_error"), "OverloadedError", True),
+        (529, "", "OverloadedError", True),
+        (400, openai_error("context_length_exceeded"), "ContextWindowExceededError", False),
+        (400, openai_error(400, "exceed_context_size_error"), "ContextWindowExceededError", False),
+        (400, openai_error("content_policy_violation"), "ContentPolicyError", False),
+        (400, openai_error("content_filter"), "ContentPolicyError", False),
+        (
+            400,
+            {"error": {"code": "x", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
+            "ContentPolicyError",
+            False,
+        ),
+        (403, openrouter_error(403, reasons=["violence"]), "ContentPolicyError", False),
+        (
+            400,
+            openrouter_error(400, raw='{"error":{"code":"context_length_exceeded"}}'),
+            "ContextWindowExceededError",
+            False,
+        ),
+        (400, openrouter_error(400, raw="not JSON {"), "InvalidRequestError", False),
+        (
+            400,
+            anthropic_error("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"),
+            "ContextWindowExceededError",
+            False,
+        ),
+        (
+            400,
+            anthropic_error("invalid_request_error", "the word: prompt is too long: here"),
+            "InvalidRequestError",
+            False,
+        ),
+        # Inside a 200 there is no status: the body's code or type decides.
+        (None, openrouter_error(429), "RateLimitError", True),
+        (None, openrouter_error(502), "ServerError", True),
+        (None, anthropic_error("overloaded_error"), "OverloadedError", True),
+        (None, anthropic_error("invalid_request_error"), "InvalidRequestError", False),
+        (None, anthropic_error("timeout_error"), "TimeoutError", True),
+        (None, openai_error(None, "server_error"), "ServerError", True),
+        (None, openai_error(None, None), "ServerError", True),
+        (None, {"error": "something"}, "ServerError", True),
+        (None, {"error": True}, "ServerError", True),
+    ],
+)
+def test_status_code_and_type_decide_and_never_the_wording(status, payload, expected, retryable):
+    error = error_from_payload(payload, provider="p", model="m", status=status)
+
+    assert type(error).__name__ == expected
+    assert error.retryable is retryable
+    assert error.body == payload
+    assert (error.provider, error.model) == ("p", "m")
+
+
+@pytest.mark.parametrize(("header", "retryable"), [("true", True), ("false", False)])
+@pytest.mark.parametrize("status", [400, 500])
+def test_the_provider_may_say_whether_to_retry(status, header, retryable):
+    error = error_from_payload(
+        openai_error(), provider="p", model="m", status=status, headers={"x-should-retry": header}
+    )
+
+    assert error.retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "3"}, 3.0),
+        ({"retry-after": "-5"}, 0.0),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "later"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "Wed, 99 Oct 2015 99:28:00 GMT"}, None),
+    ],
+)
+def test_retry_after_is_read_in_its_three_forms(headers, seconds):
+    assert retry_after(headers) == seconds
+
+
+def test_retry_after_as_a_date_counts_from_now():
+    headers = {"retry-after": formatdate(1_000_030, usegmt=True)}
+
+    assert retry_after(headers, now=1_000_000.0) == 30.0
+
+
+def test_a_message_says_whom_it_concerns_and_what_to_quote():
+    error = error_from_payload(
+        openai_error("rate_limit_exceeded", message="Slow down"),
+        provider="openai",
+        model="gpt-4o",
+        status=429,
+        request_id="req_1",
+    )
+
+    assert str(error) == (
+        "openai/gpt-4o: Slow down (status 429, code rate_limit_exceeded, request req_1)"
+    )
+
+
+def test_a_huge_error_page_is_shown_in_part_and_kept_whole():
+    page = "x" * 100_000
+    error = error_from_payload(page, provider="p", model="m", status=500)
+
+    assert len(str(error)) < 1_000
+    assert error.body == page
+
+
+def every_class(cls=LLMClientError):
+    yield cls
+    for child in cls.__subclasses__():
+        yield from every_class(child)
+
+
+@pytest.mark.parametrize("cls", set(every_class()), ids=lambda cls: cls.__name__)
+def test_every_exception_survives_pickling(cls):
+    extra = {"errors": []} if cls is exceptions.AllModelsFailedError else {}
+    if issubclass(cls, exceptions.ProviderError):
+        extra |= {"model": "m", "status_code": 500}
+    error = cls("boom", **extra)
+
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert type(copy) is cls
+    assert str(copy) == str(error)
+    assert copy.__dict__ == error.__dict__
+
+
+def test_the_tree_is_the_one_in_the_docstring():
+    def draw(cls, depth=0):
+        yield depth, cls.__name__
+        for child in cls.__subclasses__():
+            yield from draw(child, depth + 1)
+
+    drawn = []
+    for line in exceptions.__doc__.splitlines():
+        stripped = line.lstrip(" │├└─")
+        if stripped[:1].isupper() and stripped.split()[0].endswith("Error"):
+            drawn.append(((len(line) - len(stripped)) // 4 - 1, stripped.split()[0]))
+
+    assert sorted(drawn) == sorted(draw(LLMClientError))
+
+
+def test_timeouts_and_connection_failures_are_the_builtin_ones_too():
+    assert issubclass(exceptions.TimeoutError, TimeoutError)
+    assert issubclass(exceptions.ConnectionError, ConnectionError)
