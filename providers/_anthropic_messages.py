@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import re
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from scallion.types import text_of
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 _VALID_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _THINKING = ("thinking", "redacted_thinking")
+_LEADING = (*_THINKING, "compaction")
 
 
 def convert_messages(messages: Iterable[dict[str, Any]]) -> tuple[list[Block], list[Block]]:
@@ -147,7 +147,7 @@ class _History:
                 for part in content:
                     _mark(blocks, part.get("cache_control") if isinstance(part, dict) else None)
         else:
-            blocks = _leading_thought(own or message.get("thinking_blocks") or ())
+            blocks = _leading_thought(own or message.get("thinking_blocks"))
             blocks += blocks_of(content, keep_citations=True)
             refusal = message.get("refusal")
             if not blocks and isinstance(refusal, str) and refusal.strip():
@@ -260,11 +260,14 @@ def _unchanged(message: dict[str, Any], own: list[Block]) -> bool:
     )
 
 
-def _leading_thought(own: Iterable[Block]) -> list[Block]:
-    kinds = (*_THINKING, "compaction")
-    return list(
-        takewhile(lambda block: isinstance(block, dict) and block.get("type") in kinds, own)
-    )
+def _leading_thought(own: object) -> list[Block]:
+    """The thinking that a turn begins with: signed for itself, so it outlives what follows it."""
+    blocks: list[Block] = []
+    for block in own if isinstance(own, list) else ():
+        if not isinstance(block, dict) or block.get("type") not in _LEADING:
+            break
+        blocks.append(block)
+    return blocks
 
 
 def _tool_calls(message: dict[str, Any]) -> list[dict[str, Any]]:

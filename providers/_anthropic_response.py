@@ -113,14 +113,16 @@ def extra_of(message: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def usage_of(counts: dict[str, Any]) -> Usage:
-    """Anthropic's counts added up OpenAI's way.
+def usage_of(counts: dict[str, Any]) -> Usage | None:
+    """Anthropic's counts added up OpenAI's way; `None` if it gave none.
 
     `prompt_tokens` is `input_tokens`, plus those read from and written to the cache, which
     Anthropic counts apart. (Tokens of a `compaction` in `iterations` are in none of its totals,
     so they are in none of these; they are billed.)
     """
     extra = {name: value for name, value in counts.items() if value is not None}
+    if not extra:
+        return None
     read = _count(extra.pop("cache_read_input_tokens", None))
     written = _count(extra.pop("cache_creation_input_tokens", None))
     prompt = (_count(extra.pop("input_tokens", None)) or 0) + (read or 0) + (written or 0)

@@ -75,7 +75,7 @@ class AnthropicEvents:
     @property
     def usage(self) -> Usage | None:
         """The counts so far. Those of the input are final from the first event on."""
-        return usage_of(self._counts) if self._counts else None
+        return usage_of(self._counts)
 
     def feed(self, data: bytes) -> list[StreamChunk]:
         """The chunks that one event's data make.
@@ -87,12 +87,8 @@ class AnthropicEvents:
         """
         try:
             event = _decode_hot(data)
-        except msgspec.ValidationError:
+        except ValueError:
             return self._feed_any(data)
-        except msgspec.DecodeError:
-            if data.strip() == b"[DONE]":
-                return []
-            raise
         delta = event.delta
         if delta is not None and delta.text is not None and delta.type == "text_delta":
             pieces = self._pieces.get(event.index)
@@ -110,6 +106,8 @@ class AnthropicEvents:
         return self._feed_any(data)
 
     def _feed_any(self, data: bytes) -> list[StreamChunk]:
+        if data.strip() == b"[DONE]":
+            return []
         event = msgspec.json.decode(data)
         if not isinstance(event, dict):
             raise ValueError(f"expected an event object, got {type(event).__name__}")
