@@ -8,6 +8,7 @@ with bytes that msgspec encoded, and answers are decoded here.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -89,10 +90,11 @@ class SDKClient(BaseLLMClient):
             config = msgspec.structs.replace(config, **known)
         self.config = config
         self._given_client = client
-        if client is not None and not asyncio.iscoroutinefunction(getattr(client, "post", None)):
-            raise TypeError(
-                f"client must be the SDK's asynchronous client, not {type(client).__name__}"
-            )
+        if client is not None and (
+            isinstance(client, type)
+            or not inspect.iscoroutinefunction(getattr(client, "post", None))
+        ):
+            raise TypeError(f"client must be the SDK's asynchronous client, not {client!r}")
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient]
         self._clients = WeakKeyDictionary()
 

@@ -59,7 +59,9 @@ class SSEParser:
                 self._tail.append(blocks[0])
                 blocks[0] = b"".join(self._tail)
                 self._tail.clear()
-                self._size = 0
+            if len(piece) + self._size > self._limit and max(map(len, blocks)) > self._limit:
+                raise self._too_large()
+            self._size = 0
             for block in blocks:
                 # Nearly every event is this one line.
                 if block.startswith(b"data: ") and b"\n" not in block:
@@ -70,11 +72,14 @@ class SSEParser:
             self._tail.append(rest)
             self._size += len(rest)
             if self._size > self._limit:
-                raise EventTooLargeError(
-                    f"one event of the stream is larger than {self._limit:,} bytes: "
-                    "raise max_event_bytes if that is expected"
-                )
+                raise self._too_large()
         return events
+
+    def _too_large(self) -> EventTooLargeError:
+        return EventTooLargeError(
+            f"one event of the stream is larger than {self._limit:,} bytes: "
+            "raise max_event_bytes if that is expected"
+        )
 
     def close(self) -> bytes | None:
         """The last event, if the body ended without the blank line behind it."""

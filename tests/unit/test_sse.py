@@ -84,6 +84,13 @@ def test_an_event_larger_than_the_limit_is_an_error_that_names_the_setting():
             parser.feed(b"data: " + b"x" * 100)
 
 
+def test_an_event_over_the_limit_is_found_in_one_piece_too():
+    parser = SSEParser(max_event_bytes=1_000)
+
+    with pytest.raises(EventTooLargeError):
+        parser.feed(b"data: small\n\ndata: " + b"x" * 2_000 + b"\n\n")
+
+
 def test_many_small_events_never_add_up_to_the_limit():
     parser = SSEParser(max_event_bytes=100)
 

@@ -1,0 +1,570 @@
+"""The OpenAI adapter, over the real SDK, against a scripted upstream."""
+
+import asyncio
+import gc
+import pickle
+import threading
+
+import openai as sdk
+import pytest
+
+from scallion import build_pipeline
+from scallion.exceptions import (
+    AuthenticationError,
+    ConnectionError,
+    InvalidRequestError,
+    MalformedResponseError,
+    ProviderError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+    StreamTruncatedError,
+    TimeoutError,
+)
+from scallion.providers import openai
+from scallion.testing import ManualClock
+from support.upstream import (
+    CLOSE,
+    CUT,
+    DISCONNECT,
+    HANG,
+    RESET,
+    SILENCE,
+    Reply,
+    Upstream,
+    completion,
+    completion_stream,
+    error,
+    html,
+    json_reply,
+    sse,
+)
+
+SIZES = [1, 2, 3, 7, 64]
+
+
+@pytest.fixture
+async def upstream():
+    async with Upstream() as server:
+        yield server
+
+
+@pytest.fixture
+async def llm(upstream):
+    provider = openai(api_key="sk-test", base_url=f"{upstream.url}/v1")
+    async with build_pipeline(provider=provider, model="gpt-4o") as pipeline:
+        yield pipeline
+
+
+async def read(stream):
+    async with stream:
+        return [chunk async for chunk in stream]
+
+
+# ------------------------------------------------------------------------------ what is sent
+
+
+async def test_the_request_is_openais_and_carries_the_sdks_headers(upstream, llm):
+    upstream.enqueue(completion("Hi"))
+
+    answer = await llm.complete("hello", temperature=0.5, user="u1")
+
+    (received,) = upstream.requests
+    assert received.path == "/v1/chat/completions"
+    assert received.json == {
+        "model": "gpt-4o",
+        "messages": [{"role": "user", "content": "hello"}],
+        "temperature": 0.5,
+        "user": "u1",
+    }
+    assert received.headers["authorization"] == "Bearer sk-test"
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["user-agent"].startswith("AsyncOpenAI/")
+    assert answer.text == "Hi"
+    assert answer.provider == "openai"
+    assert answer.raw["choices"][0]["message"]["content"] == "Hi"
+
+
+async def test_extra_body_headers_and_query_go_where_they_belong(upstream, llm):
+    upstream.enqueue(completion("Hi"))
+
+    await llm.complete(
+        "hello",
+        extra_body={"top_k": 5, "temperature": 1},
+        extra_headers={"X-Trace": "t1", "Authorization": "Bearer other"},
+        extra_query={"api-version": "1"},
+        temperature=0,
+    )
+
+    (received,) = upstream.requests
+    assert received.json["top_k"] == 5
+    assert received.json["temperature"] == 1
+    assert "extra_body" not in received.json
+    assert received.headers["x-trace"] == "t1"
+    assert received.headers["authorization"] == "Bearer other"
+    assert received.target == "/v1/chat/completions?api-version=1"
+
+
+async def test_the_callers_labels_are_not_sent(upstream, llm):
+    upstream.enqueue(completion("Hi"))
+
+    await llm.complete("hello", tenant="acme", metadata={"job": 1}, deadline=30)
+
+    assert set(upstream.requests[0].json) == {"model", "messages"}
+
+
+async def test_a_stream_asks_for_its_usage(upstream, llm):
+    upstream.enqueue(completion_stream("Hi"))
+
+    chunks = await read(llm.stream("hello"))
+
+    assert upstream.requests[0].json["stream_options"] == {"include_usage": True}
+    assert chunks[-1].usage.total_tokens > 0
+
+
+async def test_the_callers_own_stream_options_stand(upstream, llm):
+    upstream.enqueue(completion_stream("Hi"))
+
+    await read(llm.stream("hello", stream_options={"include_usage": False}))
+
+    assert upstream.requests[0].json["stream_options"] == {"include_usage": False}
+
+
+async def test_a_server_that_does_not_know_stream_options_is_asked_again_without_and_remembered(
+    upstream, llm
+):
+    refusal = error(400, message="Unrecognized request argument supplied: stream_options")
+    upstream.enqueue(refusal, completion_stream("Hi"), completion_stream("Hi"))
+
+    await read(llm.stream("hello"))
+    await read(llm.stream("hello"))
+
+    assert ["stream_options" in request.json for request in upstream.requests] == [
+        True,
+        False,
+        False,
+    ]
+
+
+async def test_another_bad_request_is_not_sent_again(upstream, llm):
+    upstream.enqueue(error(400, message="no such tool"))
+
+    with pytest.raises(InvalidRequestError, match="no such tool"):
+        await read(llm.stream("hello"))
+
+    assert upstream.count == 1
+
+
+async def test_the_sdk_never_retries(upstream, llm):
+    upstream.default = error(500)
+
+    with pytest.raises(ServerError):
+        await llm.complete("hello")
+    with pytest.raises(ServerError):
+        await read(llm.stream("hello"))
+
+    assert upstream.count == 2
+
+
+# ------------------------------------------------------------------------------ streams
+
+
+@pytest.mark.parametrize("size", [None, *SIZES])
+async def test_a_stream_is_the_same_however_its_bytes_are_cut(upstream, llm, size):
+    text = "Grüße, 世界 😀!"
+    upstream.enqueue(
+        completion_stream(*text, tool_calls=[("call_1", "f", '{"a": "ü"}')], chunk_bytes=size)
+    )
+
+    stream = llm.stream("hello")
+    chunks = await read(stream)
+
+    assert "".join(chunk.content or "" for chunk in chunks) == text
+    assert stream.result.text == text
+    assert stream.result.tool_calls[0].function.arguments == '{"a": "ü"}'
+
+
+async def test_chunks_keep_what_is_unknown(upstream, llm):
+    upstream.enqueue(completion_stream("Hi", mystery={"deep": [1]}))
+
+    stream = llm.stream("hello")
+    chunks = await read(stream)
+
+    assert chunks[0].mystery == {"deep": [1]}
+    assert chunks[0].raw["mystery"] == {"deep": [1]}
+    assert stream.result.mystery == {"deep": [1]}
+
+
+async def test_a_connection_is_used_again_after_a_whole_stream(upstream, llm):
+    upstream.default = completion_stream("Hi")
+
+    for _ in range(5):
+        await read(llm.stream("hello"))
+
+    assert upstream.connections == 1
+
+
+async def test_a_stream_that_is_left_early_closes_its_connection(upstream, llm):
+    upstream.enqueue(completion_stream("Hel", HANG))
+
+    async with llm.stream("hello") as stream:
+        async for chunk in stream:
+            if chunk.content:
+                break
+
+    await upstream.all_closed()
+
+
+async def test_a_stream_that_is_dropped_closes_its_connection(upstream, llm):
+    upstream.enqueue(completion_stream("Hel", HANG))
+
+    async for chunk in llm.stream("hello"):
+        if chunk.content:
+            break
+    gc.collect()
+
+    await upstream.all_closed()
+
+
+async def test_closing_while_a_read_is_pending_ends_the_read(upstream, llm):
+    upstream.enqueue(completion_stream("Hel", HANG))
+    stream = llm.stream("hello")
+    await stream.__aenter__()
+    reader = asyncio.create_task(read(stream))
+    await asyncio.sleep(0.05)
+
+    await stream.aclose()
+
+    with pytest.raises(ProviderError):
+        await asyncio.wait_for(reader, 5)
+    await upstream.all_closed()
+
+
+async def test_cancelling_a_call_closes_its_connection(upstream, llm):
+    upstream.default = SILENCE
+    call = asyncio.create_task(llm.complete("hello"))
+    await upstream.received(1)
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    await upstream.all_closed()
+
+
+async def test_a_deadline_closes_the_connection_of_a_stalled_stream(upstream):
+    clock = ManualClock()
+    provider = openai(api_key="sk-test", base_url=f"{upstream.url}/v1")
+    upstream.enqueue(completion_stream("Hel", HANG))
+    async with build_pipeline(provider=provider, model="m", clock=clock) as llm:
+        stream = llm.stream("hello", deadline=5)
+        reading = asyncio.create_task(read(stream))
+        await upstream.received(1)
+        await asyncio.sleep(0.05)  # for the first words to arrive over the socket
+        await clock.advance(6)
+
+        with pytest.raises(TimeoutError) as caught:
+            await reading
+        assert caught.value.partial.text == "Hel"
+        await upstream.all_closed()
+
+
+# ------------------------------------------------------------------------------ what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected", "partial"),
+    [
+        (completion_stream("Hel", CUT), StreamInterruptedError, "Hel"),
+        (completion_stream("Hel", CLOSE), StreamInterruptedError, "Hel"),
+        (completion_stream("Hel", finish=None), StreamTruncatedError, "Hel"),
+        (completion_stream("Hel", b"data: {broken\n\n"), StreamInterruptedError, "Hel"),
+        (completion_stream("Hel", b"data: \xff\xfe\n\n"), StreamInterruptedError, "Hel"),
+        (completion_stream("Hel", b"data: [1]\n\n"), StreamInterruptedError, "Hel"),
+        (completion_stream("Hel", b'data: {"cho', CUT), StreamInterruptedError, "Hel"),
+        (completion_stream("Hel", sse({"error": {"code": 502}})), StreamInterruptedError, "Hel"),
+        (completion_stream(CUT), ConnectionError, None),
+        (completion_stream(b"data: {broken\n\n"), MalformedResponseError, None),
+        (completion_stream(sse({"error": {"code": 429}})), RateLimitError, None),
+        (completion_stream(finish=None), StreamTruncatedError, ""),
+        (completion("Hi"), MalformedResponseError, "Hi"),
+        (json_reply({"error": {"type": "server_error"}}), ServerError, None),
+        (html(200), MalformedResponseError, None),
+        (Reply(headers={"content-type": "text/event-stream"}, chunks=[]), StreamTruncatedError, ""),
+        (Reply(headers={"content-type": "application/json"}, chunks=[]), MalformedResponseError, None),
+    ],
+    ids=[
+        "reset", "closed", "no finish", "malformed event", "not UTF-8", "not an object",
+        "cut inside an event", "error after content", "cut before content",
+        "malformed before content", "error before content", "no content and no finish",
+        "JSON instead of a stream", "JSON error instead of a stream", "HTML instead of a stream",
+        "empty stream", "empty JSON",
+    ],
+)  # fmt: skip
+async def test_a_broken_stream_is_a_typed_error_with_what_came(
+    upstream, llm, reply, expected, partial
+):
+    upstream.enqueue(reply)
+    stream = llm.stream("hello")
+
+    with pytest.raises(ProviderError) as caught:
+        await read(stream)
+
+    assert type(caught.value) is expected
+    assert (caught.value.provider, caught.value.model) == ("openai", "gpt-4o")
+    if partial is not None:
+        assert caught.value.partial.text == partial
+    if stream.response is not None:
+        assert stream.response.outcome.status == "failed"
+        assert stream.result.finish_reason is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected", "says"),
+    [
+        (error(401), AuthenticationError, "401"),
+        (error(429, headers={"retry-after": "7"}), RateLimitError, "429"),
+        (error(500), ServerError, "500"),
+        (html(502), ServerError, "502"),
+        (html(404), InvalidRequestError, "is base_url right"),
+        (html(200), MalformedResponseError, "HTML page"),
+        (json_reply({}), MalformedResponseError, "no choices"),
+        (json_reply({"choices": []}), MalformedResponseError, "no choices"),
+        (json_reply({"choices": None}), MalformedResponseError, "no choices"),
+        (json_reply({"choices": {"a": 1}}), MalformedResponseError, "JSON array"),
+        (json_reply([1, 2]), MalformedResponseError, "JSON object"),
+        (json_reply({"error": {"code": 429, "message": "slow"}}), RateLimitError, "slow"),
+        (
+            json_reply({"choices": [{"error": {"code": 502, "message": "upstream"}}]}),
+            ServerError,
+            "upstream",
+        ),
+        (Reply(chunks=[]), MalformedResponseError, "empty body"),
+        (Reply(chunks=[b"\xff\xfe\x00"]), MalformedResponseError, "JSON"),
+        (Reply(chunks=[b"[" * 10_000 + b"]" * 10_000]), MalformedResponseError, "JSON"),
+        (completion_stream("Hi"), MalformedResponseError, "event stream"),
+        (Reply(status=407, chunks=[b"proxy"]), ConnectionError, "407"),
+        (Reply(status=304, chunks=[]), MalformedResponseError, "304"),
+        (Reply(chunks=[b'{"choices": [', CUT]), ConnectionError, "connection failed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_bad_answer_is_a_typed_error_that_says_what_came(
+    upstream, llm, reply, expected, says
+):
+    upstream.enqueue(reply)
+
+    with pytest.raises(ProviderError, match=says) as caught:
+        await llm.complete("hello")
+
+    assert type(caught.value) is expected
+    if expected is RateLimitError and "7" in str(reply.headers):
+        assert caught.value.retry_after == 7.0
+
+
+async def test_a_padded_body_is_read(upstream, llm):
+    body = completion("Hi").chunks[0]
+    upstream.enqueue(
+        Reply(headers={"content-type": "application/json"}, chunks=[b"\n\n \n" + body])
+    )
+
+    assert (await llm.complete("hello")).text == "Hi"
+
+
+@pytest.mark.parametrize("reply", [DISCONNECT, RESET], ids=["closed", "reset"])
+async def test_a_server_that_hangs_up_without_a_word_is_a_connection_error(upstream, llm, reply):
+    upstream.enqueue(reply)
+
+    with pytest.raises(ConnectionError) as caught:
+        await llm.complete("hello")
+
+    assert caught.value.retryable
+
+
+async def test_an_unreachable_host_is_a_connection_error():
+    provider = openai(api_key="sk-test", base_url="http://127.0.0.1:1/v1")
+    async with build_pipeline(provider=provider, model="m") as llm:
+        with pytest.raises(ConnectionError, match=r"127\.0\.0\.1"):
+            await llm.complete("hello")
+
+
+@pytest.mark.parametrize("base_url", ["ftp://127.0.0.1/v1", "not a url", "http://"])
+async def test_a_base_url_that_is_none_is_an_invalid_request(base_url):
+    provider = openai(api_key="sk-test", base_url=base_url)
+    async with build_pipeline(provider=provider, model="m") as llm:
+        with pytest.raises(InvalidRequestError, match="base_url"):
+            await llm.complete("hello")
+
+
+async def test_a_missing_key_names_the_variable_and_the_argument(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_ADMIN_KEY", raising=False)
+
+    with pytest.raises(AuthenticationError, match=r"OPENAI_API_KEY.*openai\(api_key="):
+        await build_pipeline(provider=openai(), model="gpt-4o").complete("hi")
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"tools": [object()]}, "cannot be written as JSON"),
+        ({"user": "\ud800"}, "cannot be written as JSON"),
+    ],
+)
+async def test_what_json_cannot_say_is_refused_before_sending(upstream, llm, params, says):
+    with pytest.raises(InvalidRequestError, match=says):
+        await llm.complete("hello", **params)
+
+    assert upstream.count == 0
+
+
+async def test_a_10000_deep_parameter_is_refused_before_sending(upstream, llm):
+    deep: list = []
+    for _ in range(10_000):
+        deep = [deep]
+
+    with pytest.raises(InvalidRequestError, match="JSON"):
+        await llm.complete("hello", extra_body={"deep": deep})
+
+    assert upstream.count == 0
+
+
+async def test_an_event_over_the_limit_names_the_setting(upstream):
+    provider = openai(api_key="k", base_url=f"{upstream.url}/v1", max_event_bytes=1_000)
+    upstream.enqueue(completion_stream("x" * 2_000))
+    async with build_pipeline(provider=provider, model="m") as llm:
+        with pytest.raises(MalformedResponseError, match="max_event_bytes"):
+            await read(llm.stream("hello"))
+
+
+async def test_a_10_mb_chunk_arrives_whole(upstream, llm):
+    upstream.enqueue(completion_stream("x" * 10_000_000))
+
+    chunks = await read(llm.stream("hello"))
+
+    assert sum(len(chunk.content or "") for chunk in chunks) == 10_000_000
+
+
+# ------------------------------------------------------------------------------ SDK clients
+
+
+async def test_your_own_client_is_used_and_left_open(upstream):
+    client = sdk.AsyncOpenAI(api_key="mine", base_url=f"{upstream.url}/v1", max_retries=5)
+    upstream.enqueue(completion("Hi"), error(500))
+    llm = build_pipeline(provider=openai(client=client), model="m")
+
+    await llm.complete("hello")
+    with pytest.raises(ServerError):
+        await llm.complete("hello")
+    await llm.aclose()
+
+    assert upstream.count == 2
+    assert upstream.requests[0].headers["authorization"] == "Bearer mine"
+    assert not client.is_closed()
+    await client.close()
+
+
+async def test_an_azure_client_finds_its_deployment(upstream):
+    client = sdk.AsyncAzureOpenAI(
+        api_key="mine", azure_endpoint=upstream.url, api_version="2024-10-21"
+    )
+    upstream.enqueue(completion("Hi"), completion_stream("Hi"))
+    llm = build_pipeline(provider=openai(client=client), model="my-deployment")
+
+    await llm.complete("hello")
+    await read(llm.stream("hello"))
+
+    path = "/openai/deployments/my-deployment/chat/completions?api-version=2024-10-21"
+    assert [request.target for request in upstream.requests] == [path, path]
+    assert upstream.requests[0].json["messages"] == [{"role": "user", "content": "hello"}]
+    await client.close()
+
+
+@pytest.mark.parametrize("client", [sdk.OpenAI(api_key="k"), object(), sdk.AsyncOpenAI])
+def test_a_client_of_the_wrong_kind_is_refused(client):
+    with pytest.raises(TypeError, match="asynchronous client"):
+        openai(client=client)
+
+
+def test_each_event_loop_gets_a_client_of_its_own_that_closes_with_it():
+    with Upstream(default=completion("Hi")) as server:
+        provider = openai(api_key="k", base_url=f"{server.url}/v1")
+        llm = build_pipeline(provider=provider, model="m")
+
+        async def ask():
+            return (await llm.complete("hello")).text
+
+        answers = [asyncio.run(ask()) for _ in range(3)]
+        threads = [
+            threading.Thread(target=lambda: answers.append(asyncio.run(ask()))) for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        gc.collect()
+
+    assert answers == ["Hi"] * 7
+
+
+async def test_many_calls_share_one_client(upstream, llm):
+    upstream.default = completion("Hi")
+
+    await asyncio.gather(*[llm.complete("hello") for _ in range(50)])
+
+    assert len(llm.provider._clients) == 1
+
+
+async def test_warming_up_makes_the_client(upstream, llm):
+    await llm.provider.warm_up()
+
+    assert len(llm.provider._clients) == 1
+    assert upstream.count == 0
+
+
+async def test_it_can_be_used_without_a_pipeline(upstream):
+    upstream.enqueue(completion("Hi"), completion_stream("Hi"))
+    async with openai(api_key="k", base_url=f"{upstream.url}/v1") as provider:
+        assert (await provider.complete("hello", model="m")).text == "Hi"
+        assert (await read(provider.stream("hello", model="m")))[1].content == "Hi"
+
+
+def test_it_pickles_by_its_settings_and_shows_no_key():
+    provider = openai(api_key="sk-secret", base_url="http://h/v1", organization="org-1")
+
+    copy = pickle.loads(pickle.dumps(provider))
+
+    assert copy.config == provider.config
+    assert "sk-secret" not in repr(provider) + repr(provider.config)
+
+
+def test_one_with_a_client_of_yours_says_that_it_cannot_be_pickled():
+    provider = openai(client=sdk.AsyncOpenAI(api_key="k"))
+
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(provider)
+
+
+async def test_the_official_host_gets_max_completion_tokens_for_reasoning_models():
+    from scallion import Request
+
+    official = openai(api_key="k")
+    other = openai(api_key="k", base_url="http://localhost/v1")
+    request = Request("gpt-5", "hi", {"max_tokens": 10})
+
+    assert official.make_body(request)["max_completion_tokens"] == 10
+    assert "max_tokens" not in official.make_body(request)
+    assert other.make_body(request)["max_tokens"] == 10
+    assert official.make_body(request.replace(model="gpt-4o"))["max_tokens"] == 10
+
+
+async def test_the_prefix_is_taken_off_for_openai_and_kept_for_other_servers():
+    from scallion import Request
+
+    request = Request("openai/gpt-oss-20b", "hi")
+
+    assert openai(api_key="k").make_body(request)["model"] == "gpt-oss-20b"
+    vllm = openai(api_key="k", base_url="http://localhost/v1")
+    assert vllm.make_body(request)["model"] == "openai/gpt-oss-20b"
