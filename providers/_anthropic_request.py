@@ -245,7 +245,7 @@ def _tool_choice(choice: Any, function_call: Any) -> tuple[Block | None, set[str
 def _name(function: Any) -> str:
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(name, str) or not name:
-        raise ValueError("a tool without its name")
+        raise ValueError("tools or tool_choice: a tool without its name")
     return name
 
 

@@ -304,7 +304,7 @@ blocks = st.one_of(
         {
             "type": st.sampled_from(["tool_use", "server_tool_use", "mcp_tool_use"]),
             "id": texts,
-            "name": texts,
+            "name": st.text(min_size=1, max_size=12),
             "input": objects,
         }
     ),
