@@ -7,6 +7,7 @@
 | `content_block_delta` | text: `content`; thinking: `reasoning`; a tool's input: `arguments` |
 | `content_block_stop` | of a text with citations: one with `annotations` |
 | `message_delta` | one with `finish_reason`, `usage` and, if it is needed, `provider_content` |
+| `message_stop` | the same, if `message_start` brought the whole message |
 | anything else | none |
 
 Blocks are collected on the way, because only the end shows whether OpenAI's fields said it all.
@@ -70,6 +71,7 @@ class AnthropicEvents:
         self._length = 0  # characters of content in the closed blocks
         self._counts: dict[str, Any] = {}
         self._extra: dict[str, Any] = {}
+        self._reason: str | None = None
         self._finished = False
 
     @property
@@ -124,8 +126,9 @@ class AnthropicEvents:
             chunks = self._close(self._place(event))
         elif kind == "message_delta":
             chunks = self._end(event)
+        elif kind == "message_stop":
+            chunks = self._stop()
         else:
-            self.stopped = self.stopped or kind == "message_stop"
             return []
         for chunk in chunks:
             chunk.body = data
@@ -148,7 +151,12 @@ class AnthropicEvents:
         self.model = message.get("model")
         self._note_usage(message)
         self._extra |= extra_of(message)
-        return [self._chunk(Delta(role="assistant"))]
+        chunks = [self._chunk(Delta(role="assistant"))]
+        # A turn that only goes on with a server's tool comes whole, in this one event.
+        self._reason = message.get("stop_reason")
+        for place, block in enumerate(message.get("content") or ()):
+            chunks += [*self._open(place, dict(block)), *self._close(place)]
+        return chunks
 
     def _open(self, place: int, block: dict[str, Any]) -> list[StreamChunk]:
         self._blocks[place] = block
@@ -234,6 +242,15 @@ class AnthropicEvents:
         native = delta.get("stop_reason")
         if native is None and not self._finished:
             return []
+        return self._finish(native)
+
+    def _stop(self) -> list[StreamChunk]:
+        self.stopped = True
+        if self._finished or self._reason is None:
+            return []
+        return self._finish(self._reason)
+
+    def _finish(self, native: str | None) -> list[StreamChunk]:
         chunks = [chunk for place in list(self._pieces) for chunk in self._close(place)]
         final = StreamChunk(
             id=self.id,

@@ -99,3 +99,7 @@ def test_files_of_other_kinds_are_refused(url):
 def test_what_cannot_be_sent_is_named(content, said):
     with pytest.raises(ValueError, match=said):
         blocks_of(content)
+
+
+def test_bare_texts_among_the_parts_are_texts():
+    assert blocks_of(["a", " "]) == [{"type": "text", "text": "a"}]

@@ -109,6 +109,7 @@ def test_a_marker_inside_a_result_moves_to_the_result():
         ('{"city": "Ro', {"raw_arguments": '{"city": "Ro'}),
         ("{}{}", {"raw_arguments": "{}{}"}),
         ("[1]", {"raw_arguments": "[1]"}),
+        ([1], {"raw_arguments": [1]}),
         ("[" * 10_000, {"raw_arguments": "[" * 10_000}),
     ],
 )
@@ -264,6 +265,14 @@ def test_an_answer_goes_back_to_anthropic_as_it_came(blocks):
     uses = [block["id"] for block in blocks if block["type"] == "tool_use"]
     sent = turns(*history, *(result(used) for used in uses), user("and?"))
     assert json.dumps(sent[1]["content"]) == json.dumps(blocks)
+
+
+@pytest.mark.parametrize(
+    "broken", [7, {"format": "anthropic"}, {"format": "anthropic", "content": [7]}]
+)
+def test_blocks_that_were_damaged_on_the_way_are_not_sent(broken):
+    message = returned(THINKING, text("4"), provider_content=broken)
+    assert turns(user("?"), message, user("!"))[1] == assistant([text("4")])
 
 
 def test_a_changed_text_counts_and_the_leading_thinking_stays():

@@ -231,6 +231,28 @@ def test_a_model_that_takes_over_midway_is_named_from_there_on():
     assert answer.model == "claude-sonnet-4-6"
 
 
+def test_a_message_that_its_start_brings_whole_ends_with_its_stop():
+    blocks = [
+        {"type": "text", "text": "On."},
+        {"type": "tool_use", "id": "t", "name": "roll", "input": {"x": 1}, "caller": {}},
+    ]
+    message = START["message"] | {"content": blocks, "stop_reason": "tool_use"}
+    streamed = accumulate(fed({"type": "message_start", "message": message}, STOP))
+    whole = from_anthropic(msgspec.json.encode(message))
+    assert streamed.to_dict() == whole.to_dict()
+
+
+def test_a_reason_in_the_start_does_not_end_a_stream_that_goes_on():
+    message = START["message"] | {"stop_reason": "end_turn"}
+    chunks = fed(
+        {"type": "message_start", "message": message},
+        opened(0, type="text", text="x"),
+        ended("max_tokens"),
+        STOP,
+    )
+    assert [chunk.finish_reason for chunk in chunks if chunk.finish_reason] == ["length"]
+
+
 def test_an_error_event_raises_it():
     body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     with pytest.raises(InBandError) as caught:

@@ -176,6 +176,7 @@ def test_streamed_calls_lose_their_index():
             text("T\ns\nwords"),
         ),
         (text("x", citations=[1]), text("x")),
+        ({"type": "tool_reference", "tool_name": "f"}, text("f")),
         ({"type": "a_part_of_next_year", "x": 1}, {"type": "a_part_of_next_year", "x": 1}),
     ],
 )
@@ -197,6 +198,12 @@ def test_tool_blocks_become_tool_calls_and_tool_messages():
     assert told == result(made["id"], "sunny")
     assert asked == user("So?")
     assert sent(user([answer])) == [told]
+
+
+def test_a_call_that_was_cut_off_goes_out_as_the_model_wrote_it():
+    block = USE | {"input": {"raw_arguments": '{"a": [1,'}}
+    (made,) = sent(assistant([block]))[0]["tool_calls"]
+    assert made["function"]["arguments"] == '{"a": [1,'
 
 
 def test_images_in_a_result_follow_in_a_user_s_message():
