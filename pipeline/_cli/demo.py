@@ -1,0 +1,189 @@
+"""`scallion demo`: an onion at work, with faults on the way, and an account of every attempt.
+
+The layers at the top are written as any user would write them. Each serves complete and streamed
+calls alike, and knows nothing of the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from scallion import build_pipeline
+from scallion.exceptions import RateLimitError, StreamError, StreamInterruptedError
+from scallion.providers import detect_provider, fake, get_client
+
+from ._terminal import Flow, Terminal
+
+if TYPE_CHECKING:
+    import argparse
+
+    from scallion import Attempt, Context, Handler, Middleware, Outcome, Pipeline, Request, Response
+    from scallion.types import StreamChunk
+
+# ----------------------------------------------------------------- layers, as users write them
+
+
+def log(terminal: Terminal) -> Middleware:
+    """Say what is asked, and how it ended."""
+
+    async def log(request: Request, call_next: Handler) -> Response:
+        def settled(outcome: Outcome) -> None:
+            terminal.note(f"log: {outcome.status} after {outcome.duration:.2f} s")
+
+        terminal.note(f"log: {'stream' if request.stream else 'complete'}, {request.model}")
+        response = await call_next(request)
+        return response.on_settle(settled)
+
+    return log
+
+
+def account(contexts: list[Context]) -> Middleware:
+    """Keep what the core notes of every attempt, also of those that fail."""
+
+    async def account(request: Request, call_next: Handler) -> Response:
+        contexts.append(request.context)
+        return await call_next(request)
+
+    return account
+
+
+def redact(pattern: str) -> Middleware:
+    """Take what matches `pattern` out of every answer."""
+    matches = re.compile(pattern)
+
+    async def redact(request: Request, call_next: Handler) -> Response:
+        held = ""
+
+        def rewrite(chunk: StreamChunk) -> StreamChunk:
+            nonlocal held
+            if chunk.choices:
+                # A match may be cut anywhere: the last word waits until it is whole.
+                text = held + (chunk.content or "")
+                end = len(text) if chunk.finish_reason else text.rfind(" ") + 1
+                held = text[end:]
+                chunk.choices[0].delta.content = matches.sub("[redacted]", text[:end])
+            return chunk
+
+        response = await call_next(request)
+        return response.map(rewrite)
+
+    return redact
+
+
+# ------------------------------------------------------------------------------------- the demo
+
+EXAMPLES = """\
+examples:
+  scallion demo
+  scallion demo --model openai/gpt-4o
+  scallion demo --model anthropic/claude-sonnet-4-5
+  OPENAI_BASE_URL=http://localhost:8000/v1 scallion demo --model openai/my-model
+"""
+
+QUESTION = (
+    "Why do onions make us cry? Answer in two or three sentences, "
+    "and end with the address chef@example.org."
+)
+ANSWER = (
+    "Cutting an onion breaks its cells, and an enzyme turns what was in them into a gas. The gas "
+    "meets the water in your eyes and becomes a trace of sulfuric acid, which tears wash away. "
+    "More from chef@example.org"
+)
+DELAY = 0.04
+"""Seconds between the words of a made-up stream."""
+
+BROKEN_OFF = "Cutting an onion breaks its cells, and an enzyme turns"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.description = (
+        "Send calls through an onion, complete and streamed, with faults injected on the way.\n"
+        "Without --model everything is made up: no key, no network."
+    )
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        "--model", default="fake/onion", help="a real model to ask, as provider/model"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo. Returns the exit code."""
+    asyncio.run(_demo(arguments.model, Terminal()))
+    return 0
+
+
+async def _demo(model: str, terminal: Terminal) -> None:
+    chosen = detect_provider(model)
+    provider = fake([ANSWER, ANSWER], delay=DELAY) if chosen == "fake" else get_client(chosen)
+    await provider.warm_up()  # a missing key shows here, before anything is written
+    contexts: list[Context] = []
+    layers = [log(terminal), account(contexts), redact(r"[\w.]+@[\w.]+\w")]
+    llm = build_pipeline(layers, provider=provider, model=model)
+    broken = fake([(BROKEN_OFF, StreamInterruptedError("the connection broke"))], delay=DELAY)
+    busy = fake([RateLimitError("too many requests", status_code=429, retry_after=20)])
+
+    terminal.title("The onion")
+    for line in repr(llm).splitlines():
+        terminal.line(f"  {line}")
+    terminal.title("What is asked")
+    _write(QUESTION, terminal)
+    async with llm:
+        terminal.title("1  A complete call")
+        _write((await llm.complete(QUESTION)).text, terminal)
+        terminal.title("2  A stream, through the same layers")
+        await _stream(llm, terminal)
+    terminal.title("3  A fault before any content (injected): the call raises")
+    try:
+        await build_pipeline(layers, provider=busy, model=model).complete(QUESTION)
+    except RateLimitError as error:
+        terminal.line(f"  {type(error).__name__}: {error.message}")
+        terminal.line(f"  .retry_after: {error.retry_after} s")
+    terminal.title("4  A fault after it (injected): the iteration raises, with what had come")
+    try:
+        await _stream(build_pipeline(layers, provider=broken, model=model), terminal)
+    except StreamError as error:
+        terminal.line(f"  {type(error).__name__}: {error.message}")
+        terminal.line(f"  .partial.text: {error.partial.text if error.partial else ''!r}")
+    terminal.title("Every attempt, as the core recorded it")
+    _report(contexts, terminal)
+
+
+async def _stream(llm: Pipeline, terminal: Terminal) -> None:
+    flow = Flow(terminal)
+    try:
+        async with llm.stream(QUESTION) as stream:
+            async for chunk in stream:
+                flow.add(chunk.content or "")
+    finally:
+        flow.end()
+
+
+def _write(text: str, terminal: Terminal) -> None:
+    flow = Flow(terminal)
+    flow.add(text)
+    flow.end()
+
+
+def _report(contexts: list[Context], terminal: Terminal) -> None:
+    rows = [
+        (str(call), *_row(attempt))
+        for call, context in enumerate(contexts, 1)
+        for attempt in context.attempts
+    ]
+    header = ("#", "model", "provider", "status", "latency", "tokens in", "out")
+    terminal.table(header, rows, right={"latency", "tokens in", "out"})
+
+
+def _row(attempt: Attempt) -> tuple[str, ...]:
+    usage = attempt.usage
+    return (
+        attempt.model.removeprefix(f"{attempt.provider}/"),
+        attempt.provider,
+        type(attempt.error).__name__ if attempt.error is not None else attempt.status,
+        "" if attempt.latency is None else f"{attempt.latency:.2f} s",
+        str(usage.prompt_tokens) if usage else "?",
+        str(usage.completion_tokens) if usage else "?",
+    )

@@ -1,0 +1,73 @@
+"""`scallion demo`: what a newcomer sees, made up and with a real server's answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from scallion.__main__ import main
+from support.upstream import Received, Upstream, completion, completion_stream, error
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    monkeypatch.setattr("scallion._cli.demo.DELAY", 0.0)
+
+
+def section(shown: str, title: str) -> list[str]:
+    """The lines under a heading."""
+    lines = iter(shown.splitlines())
+    next(line for line in lines if line.startswith(title))
+    found = []
+    for line in lines:
+        if not line:
+            break
+        found.append(line)
+    return found
+
+
+def test_it_runs_without_a_key_and_shows_the_onion_outermost_first(capsys):
+    assert main(["demo"]) == 0
+    onion = [line.strip("│ ") for line in section(capsys.readouterr().out, "The onion")]
+    assert onion[1:4] == ["log", "account", "redact"]
+    assert onion[-1].startswith("fake")
+
+
+def test_complete_and_streamed_answers_are_redacted_alike(capsys):
+    main(["demo"])
+    shown = capsys.readouterr().out
+    complete = [line for line in section(shown, "1  ") if "·" not in line]
+    streamed = [line for line in section(shown, "2  ") if "·" not in line]
+    assert complete == streamed
+    assert "[redacted]" in complete[-1]
+    assert "chef@" not in complete[-1]
+
+
+def test_every_line_fits_into_80_columns(capsys):
+    main(["demo"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_a_real_model_answers_the_same_calls(capsys, monkeypatch):
+    def answer(request: Received):
+        reply = completion_stream if request.json.get("stream") else completion
+        return reply("The gas. More from chef@example.org", usage=(21, 8))
+
+    with Upstream(default=answer) as upstream:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{upstream.url}/v1")
+        assert main(["demo", "--model", "openai/gpt-4o"]) == 0
+        assert [request.json["model"] for request in upstream.requests] == ["gpt-4o", "gpt-4o"]
+    shown = capsys.readouterr().out
+    assert "  The gas. More from [redacted]" in section(shown, "1  ")
+    assert "  The gas. More from [redacted]" in section(shown, "2  ")
+    assert [line.split()[-2:] for line in section(shown, "Every attempt")[2:4]] == [["21", "8"]] * 2
+
+
+def test_a_wrong_key_is_one_line_and_exit_code_2(capsys, monkeypatch):
+    with Upstream(default=error(401, code="invalid_api_key", message="Wrong key")) as upstream:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{upstream.url}/v1")
+        assert main(["demo", "--model", "openai/gpt-4o"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("scallion demo: ")
+    assert "Wrong key (status 401" in line
