@@ -25,20 +25,20 @@ class PerLoop(Generic[T]):
     Args:
         make: Called in the loop, at its first `get`.
         close: Awaited in the loop, when it shuts down its asynchronous generators (`asyncio.run`
-            does) or at `aclose`, whichever is first.
+            does) or at `aclose`, whichever is first. `get` still returns the object meanwhile.
     """
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
         self._make = make
         self._close = close
-        self._held: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = {}
+        self._held: dict[asyncio.AbstractEventLoop, _Held[T]] = {}
 
     def get(self) -> T:
         """The running loop's object. Raises `RuntimeError` if no loop runs."""
         loop = asyncio.get_running_loop()
         held = self._held.get(loop)
         if held is not None:
-            return held[0]
+            return held.item
         for other in list(self._held):
             if other.is_closed():  # without asyncio.run's care: nothing can be awaited there now
                 self._held.pop(other, None)
@@ -47,39 +47,44 @@ class PerLoop(Generic[T]):
         try:
             keeper.__anext__().send(None)  # begun inside the loop, so the loop knows it
         except StopIteration:
-            self._held[loop] = (item, keeper)
+            self._held[loop] = _Held(item, keeper)
         return item
 
     def peek(self) -> T | None:
         """The running loop's object, if it has one."""
         held = self._held.get(asyncio.get_running_loop()) if self._held else None
-        return None if held is None else held[0]
+        return None if held is None else held.item
 
     async def aclose(self) -> None:
         """Close the objects of this loop and of those that run in other threads."""
         here = asyncio.get_running_loop()
-        for loop in list(self._held):
-            if loop is not here and not loop.is_running():
-                continue  # it closes its object itself as it ends
-            held = self._held.pop(loop, None)
-            if held is None:
-                continue
-            closing = _exhaust(held[1])
+        for loop, held in list(self._held.items()):
             if loop is here:
-                await closing
-            else:
-                there = asyncio.run_coroutine_threadsafe(closing, loop)
+                await held.aclose()
+            elif loop.is_running():
+                there = asyncio.run_coroutine_threadsafe(held.aclose(), loop)
                 await asyncio.wait([asyncio.wrap_future(there)], timeout=PATIENCE)
+            # Any other closes its object itself as it ends.
 
     async def _keep(self, loop: asyncio.AbstractEventLoop, item: T) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            held = self._held.get(loop)
-            if held is not None and held[0] is item:
-                del self._held[loop]
-            await self._close(item)
+            try:
+                await self._close(item)
+            finally:
+                self._held.pop(loop, None)
 
 
-async def _exhaust(generator: AsyncGenerator[None, None]) -> None:
-    await generator.aclose()
+class _Held(Generic[T]):
+    """An object, and the generator that closes it."""
+
+    def __init__(self, item: T, keeper: AsyncGenerator[None, None]) -> None:
+        self.item = item
+        self._keeper = keeper
+        self._closing = False
+
+    async def aclose(self) -> None:
+        if not self._closing:
+            self._closing = True
+            await self._keeper.aclose()

@@ -37,11 +37,11 @@ class Unfinished:
     async def finish(self) -> None:
         """Wait for everything, and do again what was cancelled."""
         await self.caught_up()
-        while self._work:
-            _, work = self._work.popitem()
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001  (the rest must be done all the same)
+        if self._work:
+            works = list(self._work.values())
+            self._work.clear()
+            # In another loop, because this one is ending and takes no new generators.
+            for error in await asyncio.to_thread(asyncio.run, _do_all(works)):
                 _report(error)
 
     def __bool__(self) -> bool:
@@ -58,6 +58,11 @@ class Unfinished:
 
 async def _do(work: Work) -> None:
     await work()
+
+
+async def _do_all(works: list[Work]) -> list[BaseException]:
+    found = await asyncio.gather(*(_do(work) for work in works), return_exceptions=True)
+    return [error for error in found if error is not None]
 
 
 def _report(error: BaseException) -> None:

@@ -7,7 +7,6 @@ import os
 import secrets
 import sqlite3
 import threading
-import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -163,12 +162,11 @@ class SQLiteStore(BaseStore):
                 self._worker = None
             if self._worker is None:
                 self._worker = _Worker(self._path, self._timeout)
-                weakref.finalize(self, self._worker.dispose)
             return self._worker.submit(job, *args)
 
 
 class _Worker:
-    """A thread, and the connection that it alone uses."""
+    """A thread, and the connection that it alone uses. Both end with it if nobody disposes of it."""
 
     def __init__(self, path: Path, timeout: float) -> None:
         self._path = path
@@ -184,13 +182,8 @@ class _Worker:
 
     def dispose(self) -> Future[None]:
         """Close the connection and end the thread, after everything that was submitted before."""
-        try:
-            closed = self._thread.submit(self._close)
-            self._thread.shutdown(wait=False)
-        except RuntimeError:  # the interpreter is ending, and has ended the thread
-            self._close()
-            closed = Future()
-            closed.set_result(None)
+        closed = self._thread.submit(self._close)
+        self._thread.shutdown(wait=False)
         return closed
 
     def is_of_this_process(self) -> bool:
@@ -225,7 +218,7 @@ class _Worker:
             self._busy = False
 
     def _close(self) -> None:
-        if self._connection is not None and self.is_of_this_process():
+        if self._connection is not None:
             self._connection.close()
             self._connection = None
 
