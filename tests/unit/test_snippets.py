@@ -1,0 +1,128 @@
+"""The documentation does what it says: every Python snippet runs, and prints what the page shows.
+
+A page's snippets run from top to bottom in one namespace, with `await` at the top level, just as
+they would be pasted into `python -m asyncio`. A `text` block that directly follows a `python` block
+is what that block prints. Models are answered by a scripted upstream on loopback; the pages need to
+know nothing of it, because the SDKs read its address from the environment.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import re
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+
+from scallion import exceptions
+from support.upstream import Received, Reply, Upstream, completion, completion_stream, message
+from support.upstream import message_stream as streamed_message
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+
+
+@dataclass
+class Block:
+    language: str
+    text: str
+    line: int
+    """Where its first line stands in the page, counted from 1."""
+    follows: bool
+    """Whether nothing but blank lines is between it and the block before."""
+
+
+def blocks(page: Path) -> list[Block]:
+    text = (ROOT / page).read_text("utf-8")
+    found = []
+    end = 0
+    for fence in FENCE.finditer(text):
+        line = text.count("\n", 0, fence.start(2)) + 1
+        follows = bool(found) and not text[end : fence.start()].strip()
+        found.append(Block(fence[1], fence[2], line, follows))
+        end = fence.end()
+    return found
+
+
+@pytest.fixture
+async def upstream(monkeypatch, tmp_path):
+    """Every provider's API at one address, where the SDKs look for it."""
+    async with Upstream(default=answer) as upstream:
+        for name, path in {"OPENAI": "/v1", "ANTHROPIC": "", "OPENROUTER": "/api/v1"}.items():
+            monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
+            monkeypatch.setenv(f"{name}_BASE_URL", upstream.url + path)
+        monkeypatch.chdir(tmp_path)
+        yield upstream
+
+
+def answer(request: Received) -> Reply:
+    body = request.json
+    text = "Because air scatters blue light more than red."
+    if request.path == "/v1/messages":
+        reply = streamed_message if body.get("stream") else message
+    else:
+        reply = completion_stream if body.get("stream") else completion
+    return reply(text, model=body["model"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+async def test_the_snippets_of_a_page_run_and_print_what_it_shows(page, upstream):
+    found = blocks(page)
+    namespace = {"__name__": "__main__"}
+    for block, after in zip_longest(found, found[1:]):
+        if block.language != "python":
+            continue
+        printed = await run(block, page, namespace)
+        if after is not None and after.language == "text" and after.follows:
+            assert stripped(printed) == stripped(after.text), f"{page}:{after.line}"
+
+
+async def run(block: Block, page: Path, namespace: dict[str, object]) -> str:
+    # The blank lines make tracebacks point into the page.
+    source = "\n" * (block.line - 1) + block.text
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(source, str(ROOT / page), "exec", flags=flags, dont_inherit=True)
+    with redirect_stdout(io.StringIO()) as out:
+        result = eval(code, namespace)
+        if inspect.isawaitable(result):
+            await result
+    return out.getvalue()
+
+
+def stripped(text: str) -> list[str]:
+    return [line.rstrip() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_the_links_of_a_page_lead_somewhere(page):
+    for target in LINK.findall((ROOT / page).read_text("utf-8")):
+        assert (ROOT / page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_no_block_of_a_page_is_without_its_language(page):
+    # A block that is not marked `python` by mistake would never be run.
+    assert not [block.line for block in blocks(page) if not block.language]
+
+
+def test_there_are_snippets_to_run():
+    python = [block for page in PAGES for block in blocks(page) if block.language == "python"]
+    assert len(python) >= 10
+
+
+def test_the_readme_draws_the_tree_of_errors_as_the_module_does():
+    tree = [line.strip() for line in (exceptions.__doc__ or "").splitlines() if "──" in line]
+    shown = [
+        line.strip()
+        for block in blocks(Path("README.md"))
+        for line in block.text.splitlines()
+        if block.text.startswith("LLMClientError") and "──" in line
+    ]
+    assert shown == tree
