@@ -2,7 +2,7 @@
 
 | event | chunks |
 |---|---|
-| `message_start` | one with the role |
+| `message_start` | one with the role; a second one marks it `restarted` |
 | `content_block_start` | of a client's tool: one with the call's id and name |
 | `content_block_delta` | text: `content`; thinking: `reasoning`; a tool's input: `arguments` |
 | `content_block_stop` | of a text with citations: one with `annotations` |
@@ -147,11 +147,16 @@ class AnthropicEvents:
         )
 
     def _start(self, message: dict[str, Any]) -> list[StreamChunk]:
+        # A gateway that tried again midway: what it sent before belongs to another message.
+        again = bool(self._blocks)
+        if again:
+            self.__init__()  # type: ignore[misc]
         self.id = message.get("id")
         self.model = message.get("model")
         self._note_usage(message)
         self._extra |= extra_of(message)
         chunks = [self._chunk(Delta(role="assistant"))]
+        chunks[0].restarted = again
         # A turn that only goes on with a server's tool comes whole, in this one event.
         self._reason = message.get("stop_reason")
         for place, block in enumerate(message.get("content") or ()):

@@ -253,6 +253,24 @@ def test_a_reason_in_the_start_does_not_end_a_stream_that_goes_on():
     assert [chunk.finish_reason for chunk in chunks if chunk.finish_reason] == ["length"]
 
 
+def test_a_second_message_voids_what_the_first_one_said():
+    second = {"type": "message_start", "message": START["message"] | {"id": "msg_2"}}
+    chunks = fed(
+        START,
+        opened(0, type="tool_use", id="toolu_1", name="a", input={}),
+        grown(0, "input_json_delta", partial_json='{"x'),
+        second,
+        opened(0, type="text", text=""),
+        grown(0, "text_delta", text="Sorry."),
+        closed(0),
+        ended(),
+    )
+    assert [chunk.restarted for chunk in chunks].count(True) == 1
+    answer = accumulate(chunks)
+    assert (answer.id, answer.text, answer.tool_calls) == ("msg_2", "Sorry.", [])
+    assert answer.message.provider_content is None
+
+
 def test_an_error_event_raises_it():
     body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     with pytest.raises(InBandError) as caught:
