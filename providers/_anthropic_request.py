@@ -12,13 +12,15 @@ Parameters with the value `None` are taken as not given. What happens to the oth
 | `response_format` json_schema | `output_config.format`, which enforces it |
 | `response_format` json_object | an instruction in the system prompt: there is no native mode |
 | `reasoning_effort` | `output_config.effort` and adaptive `thinking`; on older models a budget |
-| `temperature` | itself, at most 1, which is the highest Anthropic knows (its own compatible endpoint caps it alike); see below |
+| `temperature` | itself, capped at 1 as Anthropic's own OpenAI-compatible endpoint does; see below |
 | `top_p` | itself, unless it is 1, which means nothing; see below |
 | `user`, `safety_identifier` | `metadata.user_id` |
 | `service_tier` | `auto` where priority capacity may be used, else `standard_only` |
-| `seed`, `store`, `metadata`, `prediction`, `prompt_cache_*`, `stream`, `stream_options` | dropped: the answer is the same kind of answer without them |
-| `n` > 1, `logprobs`, `logit_bias`, penalties, audio, `verbosity`, `web_search_options`, `moderation` | `ValueError`, unless the value asks for nothing |
-| any other (`thinking`, `top_k`, `system`, `mcp_servers`, `context_management`, …) | itself: it is Anthropic's own |
+| `metadata` | `metadata.user_id`, if it has one; OpenAI's labels are dropped |
+| `seed`, `store`, `prediction`, `prompt_cache_*`, `stream`, `stream_options` | dropped |
+| `n`, `logprobs`, `top_logprobs`, `logit_bias`, `frequency_penalty`, `presence_penalty` | `ValueError`, if they ask for anything |
+| `modalities`, `audio`, `verbosity`, `web_search_options`, `moderation` | the same |
+| any other (`thinking`, `top_k`, `system`, `mcp_servers`, …) | itself: it is Anthropic's own |
 
 Sampling parameters (`temperature`, `top_p`, `top_k`) are gone from Claude 4.7 on, which refuses
 them; for those models they are dropped, as OpenRouter does, so that a request written for another
