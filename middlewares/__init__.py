@@ -1,0 +1,37 @@
+"""The layers of the onion. Each is a factory with keyword-only arguments, in a file of its own.
+
+A middleware of your own is any `async def name(request, call_next)` that returns the Response that
+`call_next` returned.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._fallback import Target as Target
+    from ._fallback import fallback as fallback
+    from ._retry import retry as retry
+    from ._retry_budget import RetryBudget as RetryBudget
+    from ._timeout import timeout as timeout
+
+_HOME = {
+    "RetryBudget": "_retry_budget",
+    "Target": "_fallback",
+    "fallback": "_fallback",
+    "retry": "_retry",
+    "timeout": "_timeout",
+}
+
+__all__ = ["RetryBudget", "Target", "fallback", "retry", "timeout"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -330,6 +330,30 @@ def _delta(message: Message) -> Delta:
     return Delta(content=message.content, tool_calls=calls, **shared)
 
 
+def has_content(chunk: StreamChunk) -> bool:
+    """Whether a chunk is more than a role or a sign of life: text, thinking, a tool call, …."""
+    return any(
+        delta.content
+        or delta.tool_calls
+        or delta.reasoning
+        or delta.reasoning_content
+        or delta.refusal
+        or delta.reasoning_details
+        or delta.audio
+        or delta.function_call
+        or delta.annotations
+        for delta in [choice.delta for choice in chunk.choices]
+    )
+
+
+def is_whole(chunks: Iterable[StreamChunk]) -> bool:
+    """Whether `chunks` are an answer with its finish reason."""
+    accumulator = Accumulator()
+    for chunk in chunks:
+        accumulator.add(chunk)
+    return accumulator.finished
+
+
 def accumulate(chunks: Iterable[StreamChunk]) -> ModelResponse:
     """The answer that `chunks` add up to."""
     accumulator = Accumulator()

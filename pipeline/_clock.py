@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 
 class TimerHandle(Protocol):
@@ -39,22 +38,3 @@ class Clock:
     def call_at(self, when: float, callback: Callable[[], object]) -> TimerHandle:
         """Call back at `when`, in `now()` seconds, in the running event loop."""
         return asyncio.get_running_loop().call_at(when, callback)
-
-
-@asynccontextmanager
-async def time_limit(clock: Clock, when: float) -> AsyncIterator[None]:
-    """Cancel what is awaited in the body at `when`, and raise the builtin `TimeoutError` then.
-
-    asyncio's own timeout does the delicate part (telling its cancellation from the caller's); the
-    injected clock only pulls its trigger.
-    """
-    async with asyncio.timeout(None) as timeout:
-
-        def expire() -> None:
-            timeout.reschedule(asyncio.get_running_loop().time())
-
-        timer = clock.call_at(when, expire)
-        try:
-            yield
-        finally:
-            timer.cancel()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import warnings
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ._clock import Clock, time_limit
+from ._clock import Clock
+from ._layer import Layer
+from ._limits import expired, time_limit
+from ._order import OrderWarning, complaints
 from ._request import Attempt, Context, Request, as_messages
-from ._response import Response, deadline_passed
-from .exceptions import InvalidRequestError, ProviderError
+from ._response import Response
+from .exceptions import InvalidRequestError, LLMClientError, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +38,7 @@ def build_pipeline(
     *,
     provider: Handler | None = None,
     model: str | None = None,
+    order: Literal["warn", "error", "off"] = "warn",
     clock: Clock | None = None,
 ) -> Pipeline:
     """Compose layers around a provider.
@@ -44,11 +49,19 @@ def build_pipeline(
             async function from Request to Response. By default the model's name decides
             (`scallion.providers.auto()`).
         model: The model for calls that do not name one.
+        order: What to do about layers in an order that certainly defeats itself: an
+            `OrderWarning`, a `ValueError`, or nothing.
         clock: Where time comes from; tests pass a `scallion.testing.ManualClock`.
 
     Raises:
         TypeError: an entry is not a middleware; the message names it.
     """
+    middlewares = _as_layers(middlewares)
+    if order != "off":
+        for complaint in complaints(middlewares):
+            if order == "error":
+                raise ValueError(complaint)
+            warnings.warn(complaint, OrderWarning, stacklevel=2)
     return Pipeline(middlewares, provider=provider, model=model, clock=clock)
 
 
@@ -66,11 +79,7 @@ class Pipeline:
         model: str | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if callable(middlewares) or isinstance(middlewares, (str, bytes)):
-            raise TypeError(f"middlewares must be a list of middlewares, not {middlewares!r}")
-        self.middlewares = tuple(middlewares)
-        for position, middleware in enumerate(self.middlewares):
-            _check_middleware(middleware, position)
+        self.middlewares = _as_layers(middlewares)
         if provider is None:
             from .providers import auto
 
@@ -149,6 +158,9 @@ class Pipeline:
         kept = None
         try:
             kept = await self._send(request)
+        except LLMClientError as error:
+            error.attempts = tuple(request.context.attempts)
+            raise
         finally:
             _opened.reset(token)
             for response in opened:
@@ -220,7 +232,7 @@ class Pipeline:
         except builtins.TimeoutError as error:
             if isinstance(error, ProviderError):
                 raise
-            raise deadline_passed(request) from None
+            raise expired("deadline", request) from None
 
     async def _ask_provider(self, request: Request) -> Response:
         """The innermost handler: one attempt, recorded, and read up to its first content."""
@@ -317,12 +329,25 @@ class ResponseStream:
         return self._response
 
 
-def _bind(middleware: Middleware, call_next: Handler) -> Handler:
+def _as_layers(middlewares: Iterable[Middleware]) -> tuple[Middleware, ...]:
+    if callable(middlewares) or isinstance(middlewares, (str, bytes)):
+        raise TypeError(f"middlewares must be a list of middlewares, not {middlewares!r}")
+    layers = tuple(middlewares)  # before they are checked: it may be a generator
+    for position, middleware in enumerate(layers):
+        _check_middleware(middleware, position)
+    return layers
+
+
+def _bind(entry: Middleware, call_next: Handler) -> Handler:
+    # Our own layers are called without the object around them: a call through it costs as much
+    # again.
+    middleware = entry.run if isinstance(entry, Layer) else entry
+
     async def layer(request: Request) -> Response:
         response = await middleware(request, call_next)
         if response.__class__ is not Response:
             raise TypeError(
-                f"{_name_of(middleware)} returned {response!r}: "
+                f"{_name_of(entry)} returned {response!r}: "
                 "a middleware returns the Response that call_next returned"
             )
         return response

@@ -33,6 +33,7 @@ class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
         latency: Seconds until the answer or the stream had ended.
         first_token_after: Seconds until the first content of a stream.
         response: The answer, also where it is only a part of one.
+        waited_after: Seconds that `retry()` waited after this attempt, before it tried again.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
     latency: float | None = None
     first_token_after: float | None = None
     response: ModelResponse | None = None
+    waited_after: float | None = None
 
     def end(self, outcome: Outcome, now: float, first_content_at: float | None = None) -> None:
         """Note how it went. The core calls this, before the layers hear of it."""

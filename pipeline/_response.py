@@ -11,13 +11,17 @@ import asyncio
 import builtins
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from ._accumulate import Accumulator, chunks_of
-from ._clock import time_limit
+from ._accumulate import chunks_of, has_content, is_whole
+from ._limits import ReadLimit, expired, time_limit
+from ._sources import IteratorSource, Restart
+from ._stages import Stage, carry_labels
 from .exceptions import (
+    AllModelsFailedError,
+    LLMClientError,
     ProviderError,
     StreamError,
     StreamInterruptedError,
@@ -26,15 +30,18 @@ from .exceptions import (
 )
 from .types import ModelResponse, StreamChunk
 
+E = TypeVar("E", bound=BaseException)
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable
     from typing import NoReturn, Self
 
     from ._request import Attempt, Request
+    from ._sources import ChunkSource
+    from ._stages import Mapper, SettleCallback
     from .types import Usage
 
-    Mapper = Callable[[StreamChunk], "StreamChunk | Iterable[StreamChunk] | None"]
-    SettleCallback = Callable[["Outcome"], object]
+    Recovery = Callable[[Exception | ModelResponse], Awaitable["Response | None"]]
 
 
 class Outcome(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
@@ -62,22 +69,6 @@ class Outcome(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
     first_token_after: float | None = None
 
 
-class ChunkSource(Protocol):
-    """Where a streamed Response reads from.
-
-    `read` returns the chunks that are there, at least one, or an empty list at the end. `ended` is
-    true as soon as the end was seen, even if it came along with the last chunks. `aclose` releases
-    the connection, and makes a pending `read` return or raise.
-    """
-
-    @property
-    def ended(self) -> bool: ...
-
-    async def read(self) -> list[StreamChunk]: ...
-
-    async def aclose(self) -> None: ...
-
-
 class Response:
     """An answer on its way out, whole or streamed.
 
@@ -87,7 +78,8 @@ class Response:
 
     __slots__ = (
         "__weakref__", "_answer", "_attempt", "_batch", "_error", "_first_content_at", "_labels",
-        "_loop", "_outcome", "_position", "_primed", "_source", "_stages", "_to_replay", "request",
+        "_limits", "_loop", "_outcome", "_position", "_primed", "_recoveries", "_source", "_stages",
+        "_to_replay", "request",
     )  # fmt: skip
 
     def __init__(
@@ -102,21 +94,23 @@ class Response:
         self.request = request
         self._answer = answer
         self._source = source
-        self._labels = (provider, request_id)
-        self._stages: list[_Stage] = [_Stage(None)]
-        self._primed: list[StreamChunk] = []
         self._batch: list[StreamChunk] = []
         self._position = 0
         self._to_replay = source is None
         self._error: BaseException | None = None
         self._outcome: Outcome | None = None
-        self._attempt: Attempt | None = None
         self._first_content_at: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         if source is None:
             self._outcome = self._make_outcome("completed", answer)
         else:
             self._loop = asyncio.get_running_loop()
+            self._labels = ModelResponse(provider=provider, request_id=request_id)
+            self._stages: list[Stage] = [Stage()]
+            self._primed: list[StreamChunk] = []
+            self._limits: list[ReadLimit] = []
+            self._recoveries: list[tuple[Stage, Recovery]] = []
+            self._attempt: Attempt | None = None
 
     @classmethod
     def completed(cls, model_response: ModelResponse, request: Request) -> Response:
@@ -133,7 +127,7 @@ class Response:
         request_id: str | None = None,
     ) -> Response:
         """A Response that reads its answer from `chunks`; any async iterator of chunks will do."""
-        source = _IteratorSource(chunks) if isinstance(chunks, AsyncIterator) else chunks
+        source = IteratorSource(chunks) if isinstance(chunks, AsyncIterator) else chunks
         return cls(request, source=source, provider=provider, request_id=request_id)
 
     # -------------------------------------------------------------------------- for the layers
@@ -143,16 +137,17 @@ class Response:
 
         That is the chunk, another one, several, or none (`None` or an empty list): so an output
         guard holds text back until the chunk that has a `finish_reason`. A whole answer passes
-        through `fn` as two chunks, content and finish. Layers further in do not see the change.
+        through `fn` as two chunks, content and finish. A chunk that is `restarted` voids what came
+        before it. Layers further in do not see the change.
         """
-        stage = _Stage(fn)
+        stage = Stage(fn)
         if self._outcome is None:
             self._stages.append(stage)
         elif self._answer is not None:
             stage.take(chunks_of(self._answer))
             if stage.error is not None:
                 raise stage.error
-            self._answer = _with_labels_of(self._answer, stage.accumulator.build())
+            self._answer = carry_labels(self._answer, stage.accumulator.build())
             self._outcome = self._make_outcome(self._outcome.status, self._answer)
         return self
 
@@ -166,6 +161,25 @@ class Response:
             self._stages[-1].callbacks.append(fn)
         else:
             fn(self._outcome)
+        return self
+
+    def on_break(self, fn: Recovery) -> Self:
+        """Ask `fn` for another Response when this one breaks after content, or has ended.
+
+        `fn` gets the error, or the whole answer at its end, and may return a Response that takes
+        over: its first chunk is `restarted`. Layers further in settle then; those further out go
+        on with the new answer. A whole answer that is here already is not asked about.
+        """
+        if self._outcome is None:
+            boundary = Stage()
+            self._stages.append(boundary)
+            self._recoveries.append((boundary, fn))
+        return self
+
+    def limit_reads(self, limit: ReadLimit) -> Self:
+        """Let reads of the provider take no longer than `limit`; see the `timeout()` middleware."""
+        if self._outcome is None:
+            self._limits.append(limit)
         return self
 
     @property
@@ -199,7 +213,9 @@ class Response:
                 pass
         if self._error is not None:
             raise self._error
-        if self._answer is None or self._outcome is None or self._outcome.status != "completed":
+        assert self._outcome is not None
+        assert self._answer is not None
+        if self._outcome.status != "completed":
             raise StreamInterruptedError(
                 "the stream was closed before its end", partial=self._answer
             )
@@ -232,31 +248,30 @@ class Response:
         status = "open" if self._outcome is None else self._outcome.status
         return f"<Response {status} model={self.request.model!r}>"
 
-    # --------------------------------------------------------------------------- the machinery
+    # ---------------------------------------------------------------------------- for the core
 
     def record(self, attempt: Attempt) -> None:
-        """Keep the books of the provider call that this answers. The core calls this."""
+        """Keep the books of the provider call that this answers."""
         if self._outcome is None:
             self._attempt = attempt
         else:
             attempt.end(self._outcome, self.request.context.clock.now())
 
     async def commit(self) -> Self:
-        """Read up to the first content, so that what fails before it fails in `call_next`.
-
-        The core calls this; layers receive Responses that are committed already.
-        """
+        """Read up to the first content, so that what fails before it fails in `call_next`."""
         while self._outcome is None and self._first_content_at is None:
             try:
                 batch = await self._read()
                 self._primed += batch
                 if not batch:
-                    if not _finished(self._primed):
+                    if not is_whole(self._primed):
                         raise self._truncated()
                     break
             except BaseException as error:  # noqa: BLE001 - raised again by _fail
                 await self._fail(error)
         return self
+
+    # --------------------------------------------------------------------------- the machinery
 
     async def _refill(self) -> None:
         """Put chunks into `_batch`, or raise what ends the iteration."""
@@ -274,7 +289,6 @@ class Response:
         self._batch, self._position = [], 0
         if self._outcome is not None:
             return False
-        assert self._source is not None
         try:
             for stage in self._stages:
                 if stage.error is not None:
@@ -290,8 +304,17 @@ class Response:
                 return True
             if not self._stages[0].accumulator.finished:
                 raise self._truncated()
+            if self._recoveries and await self._restarted(self._stages[0].accumulator.build()):
+                return True
         except BaseException as error:  # noqa: BLE001 - raised again by _fail
+            if isinstance(error, Exception) and self._outcome is None:
+                try:
+                    if await self._restarted(self._as_seen(error)):
+                        return True
+                except BaseException as last:  # noqa: BLE001
+                    error = last
             await self._fail(error)
+        assert self._source is not None
         try:
             self._settle("completed")
         finally:
@@ -299,23 +322,70 @@ class Response:
         return False
 
     async def _read(self) -> list[StreamChunk]:
-        source, context = self._source, self.request.context
+        source, clock = self._source, self.request.context.clock
         assert source is not None
         if source.ended:
             return []
-        if context.deadline is None:
+        limits = self._limits
+        deadline = self.request.context.deadline
+        if not limits and deadline is None:
             batch = await source.read()
         else:
-            try:
-                async with time_limit(context.clock, context.deadline):
-                    batch = await source.read()
-            except builtins.TimeoutError as error:
-                if isinstance(error, ProviderError):
-                    raise
-                raise deadline_passed(self.request) from None
-        if self._first_content_at is None and any(map(_has_content, batch)):
-            self._first_content_at = context.clock.now()
+            batch = await self._read_in_time(source, limits, deadline)
+        if (self._first_content_at is None or limits) and any(map(has_content, batch)):
+            for limit in limits:
+                limit.waited = 0.0
+            if self._first_content_at is None:
+                self._first_content_at = clock.now()
         return batch
+
+    async def _read_in_time(
+        self, source: ChunkSource, limits: list[ReadLimit], deadline: float | None
+    ) -> list[StreamChunk]:
+        clock = self.request.context.clock
+        began = clock.now()
+        expiries = [expiry for limit in limits for expiry in limit.expiries(began)]
+        if deadline is not None:
+            expiries.append((deadline, "deadline"))
+        when, name = min(expiries)
+        try:
+            async with time_limit(clock, when):
+                return await source.read()
+        except builtins.TimeoutError as error:
+            if isinstance(error, ProviderError):
+                raise
+            seconds = next((limit.seconds[name] for limit in limits if name in limit.seconds), None)
+            raise expired(name, self.request, seconds) from None
+        finally:
+            for limit in limits:
+                limit.waited += clock.now() - began
+
+    async def _restarted(self, reason: Exception | ModelResponse) -> bool:
+        """Whether somebody has another Response to go on with. Raises `reason` if it is an error.
+
+        The layers inside of whoever is asked are told that their part is over.
+        """
+        while self._recoveries:
+            boundary, recover = self._recoveries.pop(0)
+            depth = self._stages.index(boundary)
+            inner, self._stages = self._stages[:depth], self._stages[depth:]
+            if isinstance(reason, Exception):
+                self._labels = self._tell(inner, "failed", reason)
+            else:
+                self._labels = self._tell(inner, "completed", None)
+            try:
+                replacement = await recover(reason)
+            except Exception as failure:  # noqa: BLE001 - the next one out may know more
+                reason = failure
+                continue
+            if replacement is not None:
+                assert self._source is not None
+                broken, self._source = self._source, Restart(replacement)
+                await broken.aclose()
+                return True
+        if isinstance(reason, Exception):
+            raise reason
+        return False
 
     async def _fail(self, error: BaseException) -> NoReturn:
         """End because of `error`, and raise what it means to the consumer."""
@@ -333,47 +403,61 @@ class Response:
 
     def _settle(self, status: str, error: BaseException | None = None) -> None:
         """End, exactly once: tell every layer, from the innermost outwards."""
+        if isinstance(self._source, Restart):
+            replaced = self._source.replacement.outcome
+            if replaced is not None and replaced.response is not None:
+                self._labels = replaced.response
+        # Whoever asks while the others are being told must see that it has ended.
+        self._outcome = self._make_outcome(status, self._labels, error)
+        self._answer = self._tell(self._stages, status, error)
+        self._recoveries.clear()
+
+    def _tell(self, stages: list[Stage], status: str, error: BaseException | None) -> ModelResponse:
+        """Tell the layers at `stages` of the end; returns the outermost answer."""
         problems: list[Exception] = []
-        labelled = ModelResponse(provider=self._labels[0], request_id=self._labels[1])
-        for stage in self._stages:
-            answer = _with_labels_of(labelled, stage.accumulator.build())
-            self._answer = labelled = answer
-            self._outcome = outcome = self._make_outcome(status, answer, error)
+        answer = self._labels
+        for stage in stages:
+            answer = carry_labels(answer, stage.accumulator.build())
+            outcome = self._make_outcome(status, answer, error)
             if self._attempt is not None:
                 self._attempt.end(outcome, self.request.context.clock.now(), self._first_content_at)
                 self._attempt = None
-            for callback in stage.callbacks:
-                try:
-                    callback(outcome)
-                except Exception as problem:  # noqa: BLE001 - the other layers must still be told
-                    problems.append(problem)
+            if self._outcome is not None:
+                self._outcome = outcome
+            stage.tell(outcome, problems)
         if len(problems) == 1:
             raise problems[0]
         if problems:
             raise ExceptionGroup("several layers failed when the call had ended", problems)
+        return answer
 
     def _make_outcome(
         self, status: str, answer: ModelResponse | None, error: BaseException | None = None
     ) -> Outcome:
         context = self.request.context
         first = self._first_content_at
+        attempts = tuple(context.attempts)
+        if isinstance(error, LLMClientError):
+            error.attempts = attempts
         return Outcome(
             status=status,
             request=self.request,
             response=answer,
             error=error,
             usage=answer.usage if answer is not None else None,
-            attempts=tuple(context.attempts),
+            attempts=attempts,
             duration=context.clock.now() - context.started,
             first_token_after=None if first is None else first - context.started,
         )
 
-    def _as_seen(self, error: BaseException) -> BaseException:
+    def _as_seen(self, error: E) -> E | StreamInterruptedError:
         """The error as the consumer gets it: with what had arrived, if content had."""
         if isinstance(error, (StreamError, TimeoutError)):
             if error.partial is None:
                 error.partial = self._partial()
-        elif isinstance(error, ProviderError) and self._first_content_at is not None:
+        elif isinstance(error, ProviderError) and not isinstance(error, AllModelsFailedError):
+            if self._first_content_at is None:
+                return error
             interrupted = self._interrupted(
                 error.message,
                 provider=error.provider,
@@ -394,121 +478,20 @@ class Response:
     def _truncated(self) -> StreamTruncatedError:
         return StreamTruncatedError(
             "the stream ended without a finish reason: the answer is not whole",
-            provider=self._labels[0],
+            provider=self._labels.provider,
             model=self.request.model,
-            request_id=self._labels[1],
+            request_id=self._labels.request_id,
         )
 
     def _partial(self) -> ModelResponse:
-        labels = ModelResponse(provider=self._labels[0], request_id=self._labels[1])
-        return _with_labels_of(labels, self._stages[-1].accumulator.build())
+        if self._outcome is not None and self._answer is not None:
+            return self._answer
+        return carry_labels(self._labels, self._stages[-1].accumulator.build())
 
     def _take_primed(self) -> None:
         """Count what was read ahead but not asked for: it arrived, so it is billed."""
         self._stages[0].take(self._primed)
         self._primed = []
-
-
-class _Stage:
-    """The answer between two rewritings: what has passed there, and who wants to know its end."""
-
-    __slots__ = ("accumulator", "callbacks", "error", "fn")
-
-    def __init__(self, fn: Mapper | None) -> None:
-        self.fn = fn
-        self.accumulator = Accumulator()
-        self.callbacks: list[SettleCallback] = []
-        self.error: Exception | None = None
-
-    def take(self, batch: list[StreamChunk]) -> list[StreamChunk]:
-        if self.fn is not None:
-            try:
-                batch = self.rewrite(batch)
-            except _RewriteError as stopped:
-                # What passed before the mapper refused is delivered first, whether or not it came
-                # in the same packet.
-                self.error = stopped.error
-                batch = stopped.passed
-        add = self.accumulator.add
-        for chunk in batch:
-            add(chunk)
-        return batch
-
-    def rewrite(self, batch: list[StreamChunk]) -> list[StreamChunk]:
-        assert self.fn is not None
-        passed: list[StreamChunk] = []
-        for chunk in batch:
-            try:
-                result = self.fn(chunk)
-                if isinstance(result, StreamChunk):
-                    passed.append(result)
-                elif result is not None:
-                    passed.extend(result)
-            except Exception as error:
-                raise _RewriteError(error, passed) from error
-        return passed
-
-
-class _RewriteError(Exception):
-    def __init__(self, error: Exception, passed: list[StreamChunk]) -> None:
-        self.error = error
-        self.passed = passed
-
-
-class _IteratorSource:
-    """Chunks from any async iterator."""
-
-    def __init__(self, chunks: AsyncIterator[StreamChunk]) -> None:
-        self._chunks = chunks
-        self.ended = False
-
-    async def read(self) -> list[StreamChunk]:
-        async for chunk in self._chunks:
-            return [chunk]
-        self.ended = True
-        return []
-
-    async def aclose(self) -> None:
-        self.ended = True
-        # A generator that another task is running cannot be closed; its reader closes it.
-        if hasattr(self._chunks, "aclose") and not getattr(self._chunks, "ag_running", False):
-            await self._chunks.aclose()
-
-
-def deadline_passed(request: Request) -> TimeoutError:
-    """The error for a call whose `deadline` has come."""
-    return TimeoutError("the call's deadline has passed", limit="deadline", model=request.model)
-
-
-def _with_labels_of(labelled: ModelResponse, answer: ModelResponse) -> ModelResponse:
-    """Carry over what is not in any chunk."""
-    answer.provider = labelled.provider
-    answer.request_id = labelled.request_id
-    answer.cost = labelled.cost
-    answer.cached = labelled.cached
-    return answer
-
-
-def _has_content(chunk: StreamChunk) -> bool:
-    return any(
-        delta.content
-        or delta.tool_calls
-        or delta.reasoning
-        or delta.reasoning_content
-        or delta.refusal
-        or delta.reasoning_details
-        or delta.audio
-        or delta.function_call
-        or delta.annotations
-        for delta in [choice.delta for choice in chunk.choices]
-    )
-
-
-def _finished(chunks: list[StreamChunk]) -> bool:
-    accumulator = Accumulator()
-    for chunk in chunks:
-        accumulator.add(chunk)
-    return accumulator.finished
 
 
 def _close_soon(source: ChunkSource, loop: asyncio.AbstractEventLoop) -> None:

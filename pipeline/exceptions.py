@@ -36,11 +36,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from ._request import Attempt
     from .types import ModelResponse
 
 
 class LLMClientError(Exception):
-    """The root: catch this to catch everything Scallion raises about a call."""
+    """The root: catch this to catch everything Scallion raises about a call.
+
+    Attributes:
+        attempts: Every call of a provider that was made before this was raised, in order.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def message(self) -> str:

@@ -70,6 +70,9 @@ class ManualClock(Clock):
     def call_at(self, when: float, callback: Callable[[], object]) -> _Timer:
         """Call back when the clock is moved to `when` or past it."""
         timer = _Timer(callback)
+        if when <= self._now:
+            asyncio.get_running_loop().call_soon(timer.fire)
+            return timer
         heapq.heappush(self._timers, (when, next(self._order), timer))
         return timer
 
@@ -81,7 +84,7 @@ class ManualClock(Clock):
             when, _, timer = heapq.heappop(self._timers)
             if timer.callback is not None:
                 self._now = max(self._now, when)
-                timer.callback()
+                timer.fire()
                 await self._settle()
         self._now = max(self._now, target)
 
@@ -93,6 +96,12 @@ class ManualClock(Clock):
 class _Timer:
     def __init__(self, callback: Callable[[], object]) -> None:
         self.callback: Callable[[], object] | None = callback
+
+    def fire(self) -> None:
+        """Call back, once, unless it was cancelled."""
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback()
 
     def cancel(self) -> None:
         """Do not call back."""

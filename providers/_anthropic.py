@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 API_VERSION = "2023-06-01"
 """The version whose shapes this adapter writes and reads, whichever SDK is installed. The next one,
-2026-10-21, refuses temperature, top_p and top_k; pass `default_headers` to use it."""
+2026-10-21, refuses temperature, top_p and top_k on every model; pass `default_headers` to use it
+(platform.claude.com, "Migrating to API version 2026-10-21")."""
+
+_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 
 DEFAULT_MAX_TOKENS = 4096
 """Anthropic requires max_tokens; this is for models whose own limit is not known."""
@@ -64,10 +67,18 @@ class AnthropicClient(SDKClient):
             params,
             model=model,
             max_tokens_default=known or DEFAULT_MAX_TOKENS,
+            info=info,
         )
         if request.stream:
             body["stream"] = True
         return body
+
+    def headers(self, request: Request) -> dict[str, Any]:
+        """A client that was handed in may use a version that refuses sampling parameters."""
+        headers = super().headers(request)
+        if self._given_client is not None and not _SAMPLING.isdisjoint(request.params):
+            return {"anthropic-version": API_VERSION, **headers}
+        return headers
 
     def read_answer(self, body: bytes) -> ModelResponse:
         """A `message` object as a `chat.completion`."""
@@ -111,8 +122,5 @@ class _MessageDecoder:
                 raise error_from_payload(
                     error.body, provider=self._provider, model=self._model
                 ) from None
-            if made:
-                chunks += made
-            elif b'"message_stop"' in data:
-                return True
-        return False
+            chunks += made
+        return self._events.stopped

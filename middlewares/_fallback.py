@@ -1,0 +1,253 @@
+"""Ask the next model when one cannot answer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+
+from scallion._layer import layer
+from scallion.exceptions import (
+    AllModelsFailedError,
+    AuthenticationError,
+    ContextWindowExceededError,
+    InvalidRequestError,
+    MalformedResponseError,
+    ModelNotFoundError,
+    ProviderError,
+    RateLimitError,
+)
+
+if TYPE_CHECKING:
+    from scallion._pipeline import Handler, Middleware
+    from scallion._request import Request
+    from scallion._response import Response
+    from scallion.types import ModelResponse
+
+    FallbackOn = (
+        type[Exception] | tuple[type[Exception], ...] | Callable[[Exception | ModelResponse], bool]
+    )
+
+
+class Target(Struct, frozen=True, eq=False):
+    """One model to fall back to.
+
+    Attributes:
+        model: Its name; `None` keeps the request's own (for another provider of the same model).
+        provider: The handler to ask, or a provider's name (`"openrouter"`). By default the
+            pipeline's own provider.
+        params: Changes to the parameters of the original request. `None` removes one.
+        on: Exception types, or a predicate of the error or the finished answer: this target is
+            tried for these only, whatever `fallback(on=)` says.
+    """
+
+    model: str | None = None
+    provider: Any = None
+    params: dict[str, Any] | None = None
+    on: Any = None
+
+    def __repr__(self) -> str:
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        shown = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
+        return f"Target({shown})"
+
+
+@layer
+def fallback(
+    targets: Sequence[str | Target | Handler],
+    *,
+    on: FallbackOn | None = None,
+    stream: Literal["before_content", "restart"] = "before_content",
+) -> Middleware:
+    """Try the request's own model first, and then the targets, until one answers.
+
+    By default it goes on after any failure that another model may not have: everything retryable,
+    rate limits and used-up quotas, authentication, models that do not exist, streams that broke
+    before any content. Requests that are invalid are invalid elsewhere too and end the chain, but
+    for two kinds: a prompt that is too long goes to targets that are known to have a larger context
+    window, and both that and a content policy's refusal go to targets that ask for it by their own
+    `on`.
+
+    If nothing answers, the error is the only target's own, or an `AllModelsFailedError` with each
+    target's in order.
+
+    Args:
+        targets: Names of models, `Target`s, or handlers (a nested pipeline). Without a model on the
+            request the first one is the first to be tried.
+        on: What to go on after instead: exception types, or a predicate. A predicate also sees the
+            finished answer (a `ModelResponse`), and rejects it by returning true; a stream's only
+            with `stream="restart"`, because its content is out otherwise.
+        stream: What to do when a stream breaks after content: `"before_content"` raises,
+            `"restart"` begins anew with the next target, on a chunk whose `restarted` is true.
+
+    Raises:
+        ValueError: no targets, or an unknown `stream`.
+        TypeError: a target is none of the three kinds.
+    """
+    if isinstance(targets, (str, Target)) or not isinstance(targets, Sequence):
+        raise TypeError(f"fallback() takes a list of targets, not {targets!r}")
+    if not targets:
+        raise ValueError("fallback() needs at least one target")
+    if stream not in ("before_content", "restart"):
+        raise ValueError(f'stream must be "before_content" or "restart", not {stream!r}')
+    chain = _without_duplicates([_as_target(entry, n) for n, entry in enumerate(targets)])
+    rejects = None if on is None or isinstance(on, (type, tuple)) else on
+
+    async def middleware(request: Request, call_next: Handler) -> Response:
+        left = _plan(chain, request)
+        errors: list[Exception] = []
+        asked = request
+
+        async def ask_next(reason: Exception | ModelResponse | None) -> Response | None:
+            nonlocal asked
+            while left:
+                target, changed = left.pop(0)
+                if reason is not None and not goes_on(reason, asked.model, target, on):
+                    continue
+                asked = changed
+                try:
+                    response = await call_next(changed)
+                    if rejects is not None and response.outcome is not None:
+                        answer = await response.collect()
+                        if rejects(answer):
+                            errors.append(_rejected(answer))
+                            reason = answer
+                            continue
+                except Exception as error:  # noqa: BLE001 - raised below unless another one answers
+                    errors.append(error)
+                    reason = error
+                    continue
+                return response.on_break(take_over) if stream == "restart" else response
+            if errors:
+                raise _failure(errors)
+            return None
+
+        async def take_over(reason: Exception | ModelResponse) -> Response | None:
+            if isinstance(reason, Exception):
+                errors.append(reason)
+            elif rejects is None or not rejects(reason):
+                return None
+            return await ask_next(reason)
+
+        response = await ask_next(None)
+        assert response is not None
+        return response
+
+    return middleware
+
+
+def goes_on(
+    reason: Exception | ModelResponse, failed: str | None, target: Target, on: FallbackOn | None
+) -> bool:
+    """Whether to try `target` after `reason`, which is an error or an answer that was rejected.
+
+    Args:
+        failed: The model that `reason` came from.
+        on: What `fallback(on=)` says; the target's own `on` comes first.
+    """
+    wanted = on if target.on is None else target.on
+    if isinstance(wanted, (type, tuple)):
+        return isinstance(reason, wanted)
+    if wanted is not None:
+        return bool(wanted(reason))
+    if isinstance(reason, ContextWindowExceededError):
+        return _is_larger(target.model, failed)
+    if isinstance(reason, InvalidRequestError) or not isinstance(reason, ProviderError):
+        return False
+    elsewhere = (AuthenticationError, ModelNotFoundError, RateLimitError)
+    return reason.retryable or isinstance(reason, elsewhere)
+
+
+def request_for(target: Target, request: Request) -> Request:
+    """The original request, changed as a target says."""
+    changes: dict[str, Any] = {}
+    if target.provider is not None:
+        changes["provider"] = target.provider
+        # A pipeline that has a model of its own was built to be asked for that one.
+        if target.model is None and getattr(target.provider, "model", None) is not None:
+            changes["model"] = None
+    if target.model is not None:
+        changes["model"] = target.model
+    if target.params is not None:
+        patched = {**request.params, **target.params}
+        changes["params"] = {name: v for name, v in patched.items() if v is not None}
+    return request.replace(**changes) if changes else request
+
+
+def _plan(chain: Sequence[Target], request: Request) -> list[tuple[Target, Request]]:
+    """The request's own model, if it names one, and the targets that are not that again."""
+    own = [(Target(), request)] if request.model is not None else []
+    return own + [
+        (target, request_for(target, request))
+        for target in chain
+        if _key(target) != (request.model, None, None, None)
+    ]
+
+
+def _as_target(entry: object, position: int) -> Target:
+    if isinstance(entry, str):
+        return Target(entry)
+    if not isinstance(entry, Target):
+        if not callable(entry) or isinstance(entry, type):
+            raise TypeError(
+                f"targets[{position}] must be a model's name, a Target or a handler, not {entry!r}"
+            )
+        return Target(provider=entry)
+    if isinstance(entry.provider, str):
+        from scallion.providers import get_client
+
+        return Target(entry.model, get_client(entry.provider), entry.params, entry.on)
+    return entry
+
+
+def _without_duplicates(targets: list[Target]) -> list[Target]:
+    kept: list[Target] = []
+    for target in targets:
+        if any(_key(target) == _key(other) for other in kept):
+            warnings.warn(f"fallback() has {target!r} twice: it is asked once", stacklevel=4)
+        else:
+            kept.append(target)
+    return kept
+
+
+def _key(target: Target) -> tuple[Any, ...]:
+    return (target.model, target.provider, target.params or None, target.on)
+
+
+def _is_larger(model: str | None, than: str | None) -> bool:
+    if model is None or than is None:
+        return False
+    from scallion._models import model_info
+
+    mine, other = model_info(model), model_info(than)
+    if mine is None or other is None:
+        return False
+    return (mine.context_window or 0) > (other.context_window or float("inf"))
+
+
+def _rejected(answer: ModelResponse) -> MalformedResponseError:
+    return MalformedResponseError(
+        "the answer was rejected by fallback(on=)",
+        provider=answer.provider,
+        model=answer.model,
+        request_id=answer.request_id,
+        partial=answer,
+    )
+
+
+def _failure(errors: list[Exception]) -> Exception:
+    if len(errors) == 1:
+        return errors[0]
+    lines = [f"  {number}. {type(e).__name__}: {e}" for number, e in enumerate(errors, 1)]
+    failures = [error for error in errors if isinstance(error, ProviderError)]
+    waits = [error.retry_after for error in failures if error.retry_after is not None]
+    failure = AllModelsFailedError(
+        "\n".join([f"none of {len(errors)} models answered:", *lines]),
+        errors=errors,
+        retryable=any(error.retryable for error in failures),
+        retry_after=max(waits, default=None),
+    )
+    failure.__cause__ = errors[-1]
+    return failure

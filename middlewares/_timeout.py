@@ -1,0 +1,65 @@
+"""Give up on what takes too long."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING
+
+from scallion._layer import layer
+from scallion._limits import ReadLimit, expired, time_limit
+from scallion.exceptions import ProviderError
+
+if TYPE_CHECKING:
+    from scallion._pipeline import Handler, Middleware
+    from scallion._request import Request
+    from scallion._response import Response
+
+
+@layer
+def timeout(
+    *,
+    total: float | None = None,
+    first_token: float | None = None,
+    inter_chunk: float | None = None,
+) -> Middleware:
+    """Limit the time that what is further in may take. The three limits are independent.
+
+    Content counts, and not bytes: roles and keep-alives prove nothing, thinking does. When a limit
+    is reached the connection is closed at once, and a `TimeoutError` names it in `.limit`.
+    Outside `retry()` it limits all attempts together, inside each of them.
+
+    Args:
+        total: Seconds from the request to the end of the answer.
+        first_token: Seconds from the request to the first content of a stream. Complete calls have
+            no first token: `total` is for them.
+        inter_chunk: Seconds between two pieces of content of a stream. Only waiting for the
+            provider counts; a slow consumer takes as long as it likes.
+
+    Raises:
+        ValueError: no limit was given, or one that is not positive.
+    """
+    given = [limit for limit in (total, first_token, inter_chunk) if limit is not None]
+    if not given or not all(limit > 0 for limit in given):
+        raise ValueError("timeout() needs total=, first_token= or inter_chunk=, in seconds above 0")
+
+    async def middleware(request: Request, call_next: Handler) -> Response:
+        clock = request.context.clock
+        began = clock.now()
+        limits = {"total": total, "first_token": first_token if request.stream else None}
+        expiries = [(s, name) for name, s in limits.items() if s is not None]
+        if not expiries:
+            response = await call_next(request)
+        else:
+            seconds, name = min(expiries)
+            try:
+                async with time_limit(clock, began + seconds):
+                    response = await call_next(request)
+            except builtins.TimeoutError as error:
+                if isinstance(error, ProviderError):
+                    raise
+                raise expired(name, request, seconds) from None
+        if total is not None or inter_chunk is not None:
+            response.limit_reads(ReadLimit(began=began, total=total, inter_chunk=inter_chunk))
+        return response
+
+    return middleware

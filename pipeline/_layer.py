@@ -1,0 +1,63 @@
+"""What a middleware factory returns: the layer, and what it was made from."""
+
+from __future__ import annotations
+
+from functools import wraps
+from importlib import import_module
+from inspect import signature
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._pipeline import Handler, Middleware
+    from ._request import Request
+    from ._response import Response
+
+P = ParamSpec("P")
+
+
+class Layer:
+    """A middleware that knows its factory and arguments: it can be shown, compared and pickled.
+
+    Attributes:
+        name: The factory's name.
+        arguments: What it was called with, without the defaults.
+        run: The middleware itself.
+    """
+
+    __slots__ = ("_module", "arguments", "name", "run")
+
+    def __init__(self, name: str, module: str, arguments: dict[str, Any], run: Middleware) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.run = run
+        self._module = module
+
+    async def __call__(self, request: Request, call_next: Handler) -> Response:
+        """Run the middleware."""
+        return await self.run(request, call_next)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"{self.name}({shown})"
+
+    def __reduce__(self) -> tuple[Callable[..., Layer], tuple[str, str, dict[str, Any]]]:
+        return _rebuild, (self._module, self.name, self.arguments)
+
+
+def layer(factory: Callable[P, Middleware]) -> Callable[P, Layer]:
+    """Make a factory of middlewares return `Layer`s."""
+    parameters = signature(factory)
+
+    @wraps(factory)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Layer:
+        arguments = parameters.bind(*args, **kwargs).arguments
+        return Layer(factory.__name__, factory.__module__, arguments, factory(*args, **kwargs))
+
+    return make
+
+
+def _rebuild(module: str, name: str, arguments: dict[str, Any]) -> Layer:
+    made: Layer = getattr(import_module(module), name)(**arguments)
+    return made

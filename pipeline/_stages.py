@@ -1,0 +1,79 @@
+"""The places between the layers: what has passed a place, and who there wants to know the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._accumulate import Accumulator
+from .types import StreamChunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ._response import Outcome
+    from .types import ModelResponse
+
+    Mapper = Callable[[StreamChunk], StreamChunk | Iterable[StreamChunk] | None]
+    SettleCallback = Callable[[Outcome], object]
+
+
+class Stage:
+    """The answer as it is behind one rewriting (or behind none), and before the next.
+
+    Attributes:
+        error: What the rewriting raised; nothing passes any more.
+    """
+
+    __slots__ = ("_restarted", "accumulator", "callbacks", "error", "fn")
+
+    def __init__(self, fn: Mapper | None = None) -> None:
+        self.fn = fn
+        self.accumulator = Accumulator()
+        self.callbacks: list[SettleCallback] = []
+        self.error: Exception | None = None
+        self._restarted = False
+
+    def take(self, batch: list[StreamChunk]) -> list[StreamChunk]:
+        """Let chunks pass: rewrite them, add them up, and return what goes on."""
+        if self.fn is not None:
+            batch = self._rewrite(batch)
+        add = self.accumulator.add
+        for chunk in batch:
+            add(chunk)
+        return batch
+
+    def tell(self, outcome: Outcome, problems: list[Exception]) -> None:
+        """Call back whoever registered here; collect what they raise."""
+        for callback in self.callbacks:
+            try:
+                callback(outcome)
+            except Exception as problem:  # noqa: BLE001 - the other layers must still be told
+                problems.append(problem)
+
+    def _rewrite(self, batch: list[StreamChunk]) -> list[StreamChunk]:
+        assert self.fn is not None
+        passed: list[StreamChunk] = []
+        for chunk in batch:
+            self._restarted = self._restarted or chunk.restarted
+            try:
+                result = self.fn(chunk)
+                if isinstance(result, StreamChunk):
+                    passed.append(result)
+                elif result is not None:
+                    passed.extend(result)
+            except Exception as error:  # noqa: BLE001 - raised when what passed was delivered
+                self.error = error
+                break
+        if self._restarted and passed:
+            passed[0].restarted = True  # the seam must be seen further out, too
+            self._restarted = False
+        return passed
+
+
+def carry_labels(source: ModelResponse, target: ModelResponse) -> ModelResponse:
+    """Copy what is in no chunk; returns `target`."""
+    target.provider = source.provider
+    target.request_id = source.request_id
+    target.cost = source.cost
+    target.cached = source.cached
+    return target

@@ -1,0 +1,537 @@
+"""fallback(): who is asked next, when, with what, and what the consumer sees."""
+
+import asyncio
+import pickle
+
+import pytest
+
+from scallion import Context, Request, Response, build_pipeline
+from scallion import exceptions as e
+from scallion.middlewares import Target, fallback, retry
+from scallion.middlewares._fallback import goes_on, request_for
+from scallion.providers import fake
+from scallion.testing import ManualClock
+from scallion.types import ModelResponse, StreamChunk
+from support.chunks import ROLE, STOP, Source, answer, words
+
+
+class Models:
+    """A provider that answers by the model's name: an error, a text, or a source."""
+
+    def __init__(self, **behaviour):
+        self.behaviour = behaviour
+        self.asked = []
+
+    async def __call__(self, request):
+        self.asked.append(request)
+        step = self.behaviour[request.model]
+        if isinstance(step, list):
+            step = step.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, Source):
+            return Response.streaming(step, request, provider=request.model)
+        if request.stream:
+            return Response.streaming(words(*step.split("|")), request, provider=request.model)
+        whole = answer(step.replace("|", ""))
+        whole.provider = request.model
+        return Response.completed(whole, request)
+
+    @property
+    def names(self):
+        return [request.model for request in self.asked]
+
+
+def pipeline(models, *layers, model="a"):
+    return build_pipeline(layers, provider=models, model=model, clock=ManualClock(auto=True))
+
+
+async def ask(llm, mode, **arguments):
+    if mode == "complete":
+        return (await llm.complete("hi", **arguments)).text
+    return (await llm.stream("hi", **arguments).collect()).text
+
+
+both = pytest.mark.parametrize("mode", ["complete", "stream"])
+
+
+# ------------------------------------------------------------------------------ who is asked
+
+
+@both
+async def test_the_requests_own_model_is_asked_first(mode):
+    models = Models(a="A", b="B")
+
+    assert await ask(pipeline(models, fallback(["b"])), mode) == "A"
+    assert models.names == ["a"]
+
+
+@both
+async def test_the_targets_are_asked_in_order_until_one_answers(mode):
+    models = Models(a=e.ServerError("a"), b=e.RateLimitError("b"), c="C", d="D")
+
+    assert await ask(pipeline(models, fallback(["b", "c", "d"])), mode) == "C"
+    assert models.names == ["a", "b", "c"]
+
+
+async def test_without_a_model_the_first_target_is_asked_first():
+    models = Models(a="A", b="B")
+
+    assert await ask(pipeline(models, fallback(["b", "a"]), model=None), "complete") == "B"
+    assert models.names == ["b"]
+
+
+async def test_the_answer_says_who_gave_it():
+    models = Models(a=e.ServerError("a"), b="B")
+
+    response = await pipeline(models, fallback(["b"])).complete("hi")
+
+    assert response.provider == "b"
+
+
+async def test_the_requests_own_model_is_not_asked_twice():
+    models = Models(a=e.ServerError("a"), b=e.ServerError("b"))
+
+    with pytest.raises(e.AllModelsFailedError):
+        await pipeline(models, fallback(["a", "b"])).complete("hi")
+
+    assert models.names == ["a", "b"]
+
+
+async def test_the_same_model_with_other_parameters_is_another_target():
+    models = Models(a=[e.ServerError("a"), "A"])
+
+    await pipeline(models, fallback([Target("a", params={"temperature": 0})])).complete("hi")
+
+    assert models.names == ["a", "a"]
+
+
+def test_duplicates_are_dropped_once_with_a_warning():
+    with pytest.warns(UserWarning, match=r"Target\(model='b'\) twice"):
+        layer = fallback(["b", "c", "b"])
+
+    assert layer.name == "fallback"
+
+
+@both
+async def test_a_handler_is_a_target_and_a_pipeline_keeps_its_own_model(mode):
+    nested = pipeline(Models(x="X"), model="x")
+    models = Models(a=e.ServerError("a"))
+
+    assert await ask(pipeline(models, fallback([nested])), mode) == "X"
+
+
+async def test_a_target_may_name_its_provider():
+    models = Models(a=e.ServerError("a"))
+    llm = pipeline(models, fallback([Target("f", provider="fake"), Target("g", provider=fake())]))
+
+    answer = await llm.complete("Hello.")
+
+    assert answer.provider == "fake"
+    assert answer.model == "f"
+
+
+@pytest.mark.parametrize(
+    ("targets", "error"),
+    [
+        ([], ValueError),
+        ("gpt-4o", TypeError),
+        (Target("gpt-4o"), TypeError),
+        (None, TypeError),
+        ([None], TypeError),
+        ([Target], TypeError),
+        ([["a"]], TypeError),
+    ],
+)
+def test_what_is_no_list_of_targets_is_refused(targets, error):
+    with pytest.raises(error, match="target"):
+        fallback(targets)
+
+
+def test_an_unknown_stream_mode_is_refused():
+    with pytest.raises(ValueError, match='"before_content" or "restart"'):
+        fallback(["a"], stream="anew")
+
+
+# ------------------------------------------------------------------------------ parameters
+
+
+async def test_parameters_patch_the_original_request_and_never_the_previous_target():
+    models = Models(a=e.ServerError("a"), b=e.ServerError("b"), c="C")
+    targets = [
+        Target("b", params={"temperature": 0.5, "top_p": None}),
+        Target("c", params={"seed": 1}),
+    ]
+
+    await pipeline(models, fallback(targets)).complete("hi", temperature=1.0, top_p=0.9)
+
+    assert [request.params for request in models.asked] == [
+        {"temperature": 1.0, "top_p": 0.9},
+        {"temperature": 0.5},
+        {"temperature": 1.0, "top_p": 0.9, "seed": 1},
+    ]
+
+
+def test_a_target_without_a_model_keeps_the_requests():
+    request = Request("a", "hi")
+
+    assert request_for(Target(params={"n": 1}), request).model == "a"
+    assert request_for(Target(), request) is request
+
+
+# ------------------------------------------------------------------------------ the decision
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (e.ServerError("x"), True),
+        (e.OverloadedError("x"), True),
+        (e.RateLimitError("x"), True),
+        (e.RateLimitError("x", retryable=False), True),
+        (e.TimeoutError("x"), True),
+        (e.ConnectionError("x"), True),
+        (e.AuthenticationError("x"), True),
+        (e.PermissionDeniedError("x"), True),
+        (e.ModelNotFoundError("x"), True),
+        (e.StreamTruncatedError("x"), True),
+        (e.MalformedResponseError("x"), True),
+        (e.AllModelsFailedError("x", errors=[], retryable=True), True),
+        (e.InvalidRequestError("x"), False),
+        (e.ContextWindowExceededError("x"), False),
+        (e.ContentPolicyError("x"), False),
+        (e.ServerError("x", retryable=False), False),
+        (e.BudgetExceededError("x"), False),
+        (e.CacheMissError("x"), False),
+        (ValueError("a bug"), False),
+        (ModelResponse(), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_goes_on_to_the_next_target_by_default(reason, expected):
+    assert goes_on(reason, "a", Target("b"), None) is expected
+
+
+@pytest.mark.parametrize(
+    ("failed", "target", "expected"),
+    [
+        ("gpt-4", "gpt-4.1", True),
+        ("gpt-4.1", "gpt-4", False),
+        ("gpt-4", "gpt-4", False),
+        ("gpt-4", "nobody-knows-this", False),
+        ("nobody-knows-this", "gpt-4.1", False),
+        (None, "gpt-4.1", False),
+    ],
+)
+def test_a_prompt_that_is_too_long_goes_to_larger_models_only(failed, target, expected):
+    assert goes_on(e.ContextWindowExceededError("x"), failed, Target(target), None) is expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "own", "general", "expected"),
+    [
+        (e.ContextWindowExceededError("x"), e.ContextWindowExceededError, None, True),
+        (e.ContentPolicyError("x"), e.ContextWindowExceededError, None, False),
+        (e.ServerError("x"), e.ContextWindowExceededError, None, False),
+        (e.ServerError("x"), (e.ServerError, e.RateLimitError), None, True),
+        (e.ServerError("x"), None, e.RateLimitError, False),
+        (e.InvalidRequestError("x"), None, e.InvalidRequestError, True),
+        (e.InvalidRequestError("x"), e.ServerError, e.InvalidRequestError, False),
+        (e.ServerError("x"), lambda reason: False, None, False),
+        (e.InvalidRequestError("x"), lambda reason: True, None, True),
+    ],
+)
+def test_on_overrides_and_a_targets_own_comes_first(reason, own, general, expected):
+    assert goes_on(reason, "a", Target("b", on=own), general) is expected
+
+
+async def test_a_400_stops_the_chain_and_is_raised_as_it_is():
+    invalid = e.InvalidRequestError("no")
+    models = Models(a=invalid, b="B")
+
+    with pytest.raises(e.InvalidRequestError) as caught:
+        await pipeline(models, fallback(["b"])).complete("hi")
+
+    assert caught.value is invalid
+    assert models.names == ["a"]
+
+
+async def test_special_targets_are_passed_over_until_their_error_comes():
+    models = Models(a=e.ContextWindowExceededError("long"), b="B", c="C")
+    targets = ["b", Target("c", on=e.ContextWindowExceededError)]
+
+    assert await ask(pipeline(models, fallback(targets)), "complete") == "C"
+    assert models.names == ["a", "c"]
+
+
+async def test_an_answer_that_the_predicate_rejects_goes_on():
+    models = Models(a="", b="B")
+    llm = pipeline(
+        models, fallback(["b"], on=lambda r: isinstance(r, ModelResponse) and not r.text)
+    )
+
+    assert await ask(llm, "complete") == "B"
+
+
+async def test_an_answer_that_everybody_rejects_is_an_error_with_the_answers():
+    models = Models(a="no", b="neither")
+    llm = pipeline(models, fallback(["b"], on=lambda r: isinstance(r, ModelResponse)))
+
+    with pytest.raises(e.AllModelsFailedError) as caught:
+        await llm.complete("hi")
+
+    assert [error.partial.text for error in caught.value.errors] == ["no", "neither"]
+
+
+# ------------------------------------------------------------------------------ all fail
+
+
+@both
+async def test_when_all_fail_every_cause_is_kept_in_order_and_readable(mode):
+    models = Models(
+        a=e.ServerError("down", provider="p", model="a", status_code=500),
+        b=e.RateLimitError("slow", provider="p", model="b", status_code=429, retry_after=3.0),
+    )
+
+    with pytest.raises(e.AllModelsFailedError) as caught:
+        await ask(pipeline(models, fallback(["b"])), mode)
+
+    failure = caught.value
+    assert [type(error) for error in failure.errors] == [e.ServerError, e.RateLimitError]
+    assert str(failure) == (
+        "none of 2 models answered:\n"
+        "  1. ServerError: p/a: down (status 500)\n"
+        "  2. RateLimitError: p/b: slow (status 429)"
+    )
+    assert failure.retryable
+    assert failure.retry_after == 3.0
+    assert [attempt.model for attempt in failure.attempts] == ["a", "b"]
+    assert failure.__cause__ is failure.errors[-1]
+
+
+async def test_retry_outside_of_fallback_asks_all_targets_again():
+    models = Models(a=e.ServerError("a"), b=e.ServerError("b"))
+
+    with pytest.raises(e.AllModelsFailedError):
+        await pipeline(models, retry(attempts=2), fallback(["b"])).complete("hi")
+
+    assert models.names == ["a", "b", "a", "b"]
+
+
+async def test_retry_inside_of_fallback_asks_each_target_again():
+    models = Models(a=e.ServerError("a"), b=e.ServerError("b"))
+
+    with pytest.raises(e.AllModelsFailedError):
+        await pipeline(models, fallback(["b"]), retry(attempts=3)).complete("hi")
+
+    assert models.names == ["a"] * 3 + ["b"] * 3
+
+
+async def test_a_retry_outside_waits_the_longest_retry_after_of_all_targets():
+    models = Models(
+        a=[e.RateLimitError("a", retry_after=5.0), "A"], b=e.RateLimitError("b", retry_after=3.0)
+    )
+    clock = ManualClock(auto=True)
+    layers = [retry(rng=lambda: 0.0), fallback(["b"])]
+    llm = build_pipeline(layers, provider=models, model="a", clock=clock)
+
+    assert (await llm.complete("hi")).text == "A"
+    assert clock.slept == [5.0]
+
+
+async def test_cancelling_does_not_go_on():
+    async def hang(request):
+        models.append(request.model)
+        await asyncio.Event().wait()
+
+    models = []
+    llm = build_pipeline([fallback(["b"])], provider=hang, model="a")
+    call = asyncio.create_task(llm.complete("hi"))
+    await asyncio.sleep(0)
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert models == ["a"]
+
+
+# ------------------------------------------------------------------------------ streams
+
+
+async def test_an_error_before_content_is_invisible():
+    models = Models(a=Source([ROLE], e.OverloadedError("busy")), b="B|ee")
+
+    stream = pipeline(models, fallback(["b"])).stream("hi")
+    chunks = [chunk async for chunk in stream]
+
+    assert [chunk.content for chunk in chunks if chunk.content] == ["B", "ee"]
+    assert not any(chunk.restarted for chunk in chunks)
+    assert stream.result.provider == "b"
+
+
+async def test_an_error_after_content_is_raised_by_default():
+    source = Source([StreamChunk.of("Hel")], e.ServerError("boom"))
+    models = Models(a=source, b="B")
+
+    with pytest.raises(e.StreamInterruptedError) as caught:
+        await ask(pipeline(models, fallback(["b"])), "stream")
+
+    assert caught.value.partial.text == "Hel"
+    assert models.names == ["a"]
+
+
+async def test_restart_begins_anew_on_a_marked_chunk_and_the_result_is_the_new_answer():
+    source = Source([StreamChunk.of("Hel")], [StreamChunk.of("lo")], e.ServerError("boom"))
+    models = Models(a=source, b="B|ee")
+
+    stream = pipeline(models, fallback(["b"], stream="restart")).stream("hi")
+    chunks = [chunk async for chunk in stream]
+
+    assert [(c.content, c.restarted) for c in chunks if c.content] == [
+        ("Hel", False),
+        ("lo", False),
+        ("B", True),
+        ("ee", False),
+    ]
+    assert stream.result.text == "Bee"
+    assert stream.result.provider == "b"
+    assert stream.response.outcome.status == "completed"
+    assert source.closed
+    assert [a.status for a in stream.response.outcome.attempts] == ["failed", "completed"]
+    assert stream.response.outcome.attempts[0].response.text == "Hello"
+
+
+async def test_restart_goes_through_all_targets():
+    def broken(text):
+        return Source([StreamChunk.of(text)], e.ServerError(text))
+
+    models = Models(a=broken("1"), b=e.ServerError("b"), c=broken("2"), d="D")
+
+    stream = pipeline(models, fallback(["b", "c", "d"], stream="restart")).stream("hi")
+    texts = [c.content async for c in stream if c.content]
+
+    assert texts == ["1", "2", "D"]
+    assert stream.result.text == "D"
+    assert models.names == ["a", "b", "c", "d"]
+
+
+async def test_when_no_target_is_left_to_restart_with_every_cause_is_raised():
+    def broken(text):
+        return Source([StreamChunk.of(text)], e.ServerError(text))
+
+    models = Models(a=broken("1"), b=broken("2"))
+
+    with pytest.raises(e.AllModelsFailedError) as caught:
+        await ask(pipeline(models, fallback(["b"], stream="restart")), "stream")
+
+    assert [error.partial.text for error in caught.value.errors] == ["1", "2"]
+
+
+async def test_a_break_that_no_target_takes_is_raised_as_it_is():
+    source = Source([StreamChunk.of("1")], e.InvalidRequestError("no"))
+    models = Models(a=source, b="B")
+
+    with pytest.raises(e.StreamInterruptedError, match="no"):
+        await ask(pipeline(models, fallback(["b"], stream="restart", on=e.ServerError)), "stream")
+
+
+async def test_inner_layers_settle_where_their_stream_broke_and_outer_ones_at_the_end():
+    inner, outer = [], []
+
+    def watch(log):
+        async def middleware(request, call_next):
+            response = await call_next(request)
+            return response.on_settle(lambda o: log.append((o.status, o.response.text)))
+
+        return middleware
+
+    models = Models(a=Source([StreamChunk.of("1")], e.ServerError("x")), b="B")
+    llm = pipeline(models, watch(outer), fallback(["b"], stream="restart"), watch(inner))
+
+    await llm.stream("hi").collect()
+
+    assert inner == [("failed", "1"), ("completed", "B")]
+    assert outer == [("completed", "B")]
+
+
+async def test_a_rewriting_further_out_sees_the_seam_and_keeps_it():
+    def upper(chunk):
+        return StreamChunk.of(chunk.content.upper()) if chunk.content else chunk
+
+    async def shout(request, call_next):
+        return (await call_next(request)).map(upper)
+
+    models = Models(a=Source([StreamChunk.of("x")], e.ServerError("x")), b="b|ee")
+    stream = pipeline(models, shout, fallback(["b"], stream="restart")).stream("hi")
+
+    assert [(c.content, c.restarted) async for c in stream if c.content] == [
+        ("X", False),
+        ("B", True),
+        ("EE", False),
+    ]
+    assert stream.result.text == "BEE"
+
+
+async def test_closing_after_a_restart_closes_the_new_stream():
+    second = Source([StreamChunk.of("B")], [StreamChunk.of("ee")], [STOP])
+    models = Models(a=Source([StreamChunk.of("x")], e.ServerError("x")), b=second)
+
+    async with pipeline(models, fallback(["b"], stream="restart")).stream("hi") as stream:
+        async for chunk in stream:
+            if chunk.restarted:
+                break
+
+    assert second.closed
+    assert [a.status for a in stream.response.outcome.attempts] == ["failed", "closed"]
+
+
+async def test_a_finished_stream_that_the_predicate_rejects_restarts():
+    models = Models(a="no", b="yes")
+    on = lambda r: isinstance(r, ModelResponse) and r.text == "no"  # noqa: E731
+    stream = pipeline(models, fallback(["b"], on=on, stream="restart")).stream("hi")
+
+    assert [c.content async for c in stream if c.content] == ["no", "yes"]
+    assert stream.result.text == "yes"
+
+
+async def test_a_cancelled_restart_is_cancelled():
+    async def provider(request):
+        if request.model == "a":
+            return Response.streaming(Source([StreamChunk.of("x")], e.ServerError("x")), request)
+        asked.set()
+        return await asyncio.Event().wait()
+
+    asked = asyncio.Event()
+    llm = build_pipeline([fallback(["b"], stream="restart")], provider=provider, model="a")
+    stream = llm.stream("hi")
+    task = asyncio.create_task(stream.collect())
+    await asked.wait()
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert stream.response.outcome.status == "cancelled"
+
+
+# ------------------------------------------------------------------------------ the layer
+
+
+def test_it_shows_what_it_was_made_from_and_pickles():
+    layer = fallback(["b", Target("c", params={"n": 1})])
+
+    assert repr(layer) == "fallback(targets=['b', Target(model='c', params={'n': 1})])"
+    assert repr(pickle.loads(pickle.dumps(layer))) == repr(layer)
+
+
+async def test_the_documented_order_builds_without_a_warning():
+    llm = build_pipeline([retry(), fallback(["gpt-4o", "claude-sonnet-4-5"])])
+
+    assert "retry()" in repr(llm)
+    context = Context()
+    with pytest.raises(e.AllModelsFailedError):
+        await build_pipeline(
+            [retry(attempts=1), fallback(["x", "y"])], provider=fake([e.ServerError("1")] * 2)
+        ).send(Request(None, "hi", context=context))
+    assert [attempt.model for attempt in context.attempts] == ["x", "y"]

@@ -1,0 +1,360 @@
+"""retry(): what it tries again, how long it waits, and what it leaves alone."""
+
+import asyncio
+import pickle
+
+import pytest
+
+from scallion import Context, Request, Response, build_pipeline
+from scallion import exceptions as e
+from scallion._order import OrderWarning
+from scallion.middlewares import RetryBudget, retry
+from scallion.middlewares._retry import wait_before_retry
+from scallion.testing import ManualClock
+from scallion.types import StreamChunk
+from support.chunks import ROLE, Source, answer, words
+
+DEFAULTS = {"wait_initial": 0.5, "wait_max": 8.0, "max_retry_after": 60.0}
+
+
+class Upstream:
+    """A provider that plays a script of errors and answers, and counts."""
+
+    def __init__(self, *script):
+        self.script = list(script)
+        self.calls = 0
+
+    async def __call__(self, request):
+        self.calls += 1
+        step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, Source):
+            return Response.streaming(step, request)
+        if request.stream:
+            return Response.streaming(words(step), request)
+        return Response.completed(answer(step), request)
+
+
+def pipeline(upstream, **settings):
+    clock = ManualClock(auto=True)
+    layer = retry(rng=lambda: 1.0, **settings)
+    return build_pipeline([layer], provider=upstream, model="m", clock=clock), clock
+
+
+# ------------------------------------------------------------------------------ the decision
+
+
+@pytest.mark.parametrize(
+    ("error", "retried"),
+    [
+        (e.ConnectionError("x"), True),
+        (e.TimeoutError("x"), True),
+        (e.RateLimitError("x"), True),
+        (e.RateLimitError("x", retryable=False), False),
+        (e.ServerError("x"), True),
+        (e.OverloadedError("x"), True),
+        (e.MalformedResponseError("x"), True),
+        (e.StreamTruncatedError("x"), True),
+        (e.ProviderError("x", status_code=409, retryable=True), True),
+        (e.InvalidRequestError("x"), False),
+        (e.InvalidRequestError("x", retryable=True), True),
+        (e.ServerError("x", retryable=False), False),
+        (e.ContextWindowExceededError("x"), False),
+        (e.ContentPolicyError("x"), False),
+        (e.AuthenticationError("x"), False),
+        (e.PermissionDeniedError("x"), False),
+        (e.ModelNotFoundError("x"), False),
+        (e.AllModelsFailedError("x", errors=[], retryable=True), True),
+        (e.AllModelsFailedError("x", errors=[]), False),
+        (e.BudgetExceededError("x"), False),
+        (e.CacheMissError("x"), False),
+        (ValueError("a bug"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_retried_by_default(error, retried):
+    assert (wait_before_retry(error, 1, **DEFAULTS) is not None) is retried
+
+
+@pytest.mark.parametrize(
+    ("attempt", "draw", "expected"),
+    [
+        (1, 1.0, 0.5),
+        (2, 1.0, 1.0),
+        (3, 1.0, 2.0),
+        (5, 1.0, 8.0),
+        (6, 1.0, 8.0),
+        (5_000, 1.0, 8.0),
+        (3, 0.0, 0.0),
+        (3, 0.25, 0.5),
+    ],
+)
+def test_waits_double_up_to_the_maximum_and_are_a_random_part_of_that(attempt, draw, expected):
+    assert wait_before_retry(e.ServerError("x"), attempt, **DEFAULTS, draw=draw) == expected
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "draw", "expected"),
+    [(3.0, 0.0, 3.0), (3.0, 1.0, 3.5), (60.0, 0.0, 60.0), (60.1, 0.0, None), (0.0, 0.5, 0.25)],
+)
+def test_retry_after_is_a_lower_bound_and_never_shortened(retry_after, draw, expected):
+    error = e.RateLimitError("x", retry_after=retry_after)
+
+    assert wait_before_retry(error, 1, **DEFAULTS, draw=draw) == expected
+
+
+@pytest.mark.parametrize(
+    ("on", "expected"),
+    [
+        (e.AuthenticationError, 0.5),
+        (e.ServerError, None),
+        ((e.ServerError, e.AuthenticationError), 0.5),
+        (lambda error, attempt: True, 0.5),
+        (lambda error, attempt: False, None),
+        (lambda error, attempt: 7.5, 7.5),
+        (lambda error, attempt: 0.0, 0.0),
+        (lambda error, attempt: attempt, 1.0),
+        (lambda error, attempt: isinstance(error, e.AuthenticationError), 0.5),
+    ],
+)
+def test_on_decides_by_types_or_by_a_predicate_whose_number_is_the_wait(on, expected):
+    assert wait_before_retry(e.AuthenticationError("x"), 1, **DEFAULTS, on=on) == expected
+
+
+# ------------------------------------------------------------------------------ the mechanism
+
+
+@pytest.mark.parametrize("mode", ["complete", "stream"])
+async def test_it_tries_until_it_gets_an_answer(mode):
+    upstream = Upstream(e.ServerError("1"), e.ConnectionError("2"), "Hi")
+    llm, clock = pipeline(upstream)
+
+    if mode == "complete":
+        text = (await llm.complete("hi")).text
+    else:
+        text = (await llm.stream("hi").collect()).text
+
+    assert text == "Hi"
+    assert upstream.calls == 3
+    assert clock.slept == [0.5, 1.0]
+
+
+async def test_the_last_error_is_raised_as_it_is_with_every_attempt():
+    errors = [e.ServerError("1"), e.RateLimitError("2"), e.OverloadedError("3")]
+    upstream = Upstream(*errors)
+    llm, _ = pipeline(upstream)
+
+    with pytest.raises(e.OverloadedError) as caught:
+        await llm.complete("hi")
+
+    assert caught.value is errors[2]
+    assert [attempt.error for attempt in caught.value.attempts] == errors
+    assert [attempt.waited_after for attempt in caught.value.attempts] == [0.5, 1.0, None]
+
+
+async def test_one_attempt_means_no_retry():
+    upstream = Upstream(e.ServerError("1"))
+    llm, clock = pipeline(upstream, attempts=1)
+
+    with pytest.raises(e.ServerError):
+        await llm.complete("hi")
+
+    assert upstream.calls == 1
+    assert clock.slept == []
+
+
+async def test_a_stream_that_breaks_before_content_is_retried():
+    upstream = Upstream(
+        Source([ROLE], e.OverloadedError("busy")), Source([ROLE]), Source([ROLE]), "Hi"
+    )
+    llm, _ = pipeline(upstream, attempts=4)
+
+    assert [c.content async for c in llm.stream("hi") if c.content] == ["Hi"]
+    assert upstream.calls == 4
+
+
+async def test_a_stream_that_breaks_after_content_is_not_retried():
+    upstream = Upstream(Source([StreamChunk.of("Hel")], e.ServerError("boom")))
+    llm, _ = pipeline(upstream)
+
+    with pytest.raises(e.StreamInterruptedError):
+        await llm.stream("hi").collect()
+
+    assert upstream.calls == 1
+
+
+async def test_a_wait_beyond_the_deadline_is_not_begun():
+    upstream = Upstream(e.RateLimitError("slow down", retry_after=10.0))
+    llm, clock = pipeline(upstream)
+
+    with pytest.raises(e.RateLimitError):
+        await llm.complete("hi", deadline=9.0)
+
+    assert upstream.calls == 1
+    assert clock.slept == []
+
+
+async def test_a_retry_after_over_the_maximum_goes_on_at_once():
+    upstream = Upstream(e.RateLimitError("slow down", retry_after=61.0))
+    llm, clock = pipeline(upstream)
+
+    with pytest.raises(e.RateLimitError):
+        await llm.complete("hi")
+
+    assert upstream.calls == 1
+    assert clock.slept == []
+
+
+async def test_cancelling_during_the_wait_ends_it():
+    clock = ManualClock()
+    upstream = Upstream(e.ServerError("1"))
+    llm = build_pipeline([retry()], provider=upstream, model="m", clock=clock)
+    call = asyncio.create_task(llm.complete("hi"))
+    await clock.advance(0)
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert upstream.calls == 1
+
+
+async def test_cancellation_is_never_retried():
+    async def cancelled(request):
+        upstream.calls += 1
+        raise asyncio.CancelledError
+
+    upstream = Upstream("unused")
+    llm, _ = pipeline(cancelled)
+
+    with pytest.raises(asyncio.CancelledError):
+        await llm.complete("hi")
+
+    assert upstream.calls == 1
+
+
+async def test_an_iterator_of_messages_is_read_once_and_sent_each_time():
+    sent = []
+
+    async def provider(request):
+        sent.append(tuple(request.messages))
+        if len(sent) < 3:
+            raise e.ServerError("again")
+        return Response.completed(answer(), request)
+
+    llm, _ = pipeline(provider)
+    await llm.complete(m for m in [{"role": "user", "content": "hi"}])
+
+    assert sent == [({"role": "user", "content": "hi"},)] * 3
+
+
+@pytest.mark.parametrize(
+    "settings", [{"attempts": 0}, {"wait_initial": -1}, {"wait_max": -1}, {"max_retry_after": -1}]
+)
+def test_numbers_that_make_no_sense_are_refused(settings):
+    with pytest.raises(ValueError, match=r"at least 1|negative"):
+        retry(**settings)
+
+
+def test_it_takes_keywords_only():
+    with pytest.raises(TypeError):
+        retry(3)
+
+
+# ------------------------------------------------------------------------------ the budget
+
+
+async def test_a_budget_is_shared_by_all_layers_and_concurrent_calls():
+    budget = RetryBudget(ratio=0, min_per_second=0, burst=4)
+    upstream = Upstream(e.ServerError("down"))
+    inner, _ = pipeline(upstream, budget=budget)
+    outer = inner.with_middlewares(retry(budget=budget, rng=lambda: 1.0))
+
+    results = await asyncio.gather(
+        *[outer.complete("hi") for _ in range(5)],
+        *[inner.complete("hi") for _ in range(5)],
+        return_exceptions=True,
+    )
+
+    assert all(isinstance(result, e.ServerError) for result in results)
+    assert upstream.calls == 10 + 4
+
+
+def test_a_budget_earns_with_calls_and_with_time_up_to_its_burst():
+    budget = RetryBudget(ratio=0.5, min_per_second=0.1, burst=2)
+    assert [budget.withdraw(0.0) for _ in range(3)] == [True, True, False]
+
+    budget.deposit(0.0)
+    assert not budget.withdraw(0.0)
+    budget.deposit(0.0)
+    assert budget.withdraw(0.0)
+
+    assert not budget.withdraw(9.0)
+    assert budget.withdraw(10.0)
+
+    for _ in range(100):
+        budget.deposit(10.0)
+    assert [budget.withdraw(10.0) for _ in range(3)] == [True, True, False]
+
+
+async def test_a_call_pays_in_once_however_many_layers_share_the_budget():
+    budget = RetryBudget(ratio=1, min_per_second=0, burst=10)
+    while budget.withdraw(0.0):
+        pass
+    llm, _ = pipeline(Upstream("Hi"), budget=budget)
+    nested = llm.with_middlewares(retry(budget=budget))
+
+    await nested.complete("hi")
+
+    assert budget.balance == 1
+
+
+def test_tenths_add_up_to_a_whole_try():
+    budget = RetryBudget(ratio=0.1, min_per_second=0, burst=1)
+    assert budget.withdraw(0.0)
+    for _ in range(10):
+        budget.deposit(0.0)
+    assert budget.withdraw(0.0)
+
+
+def test_a_budget_refuses_negative_numbers_and_pickles():
+    with pytest.raises(ValueError, match="negative"):
+        RetryBudget(ratio=-1)
+
+    copy = pickle.loads(pickle.dumps(RetryBudget(ratio=0.3, min_per_second=2, burst=5)))
+    assert repr(copy) == "RetryBudget(ratio=0.3, min_per_second=2, burst=5)"
+
+
+# ------------------------------------------------------------------------------ the layer
+
+
+def test_it_shows_what_it_was_made_from_and_pickles():
+    layer = retry(attempts=5)
+
+    assert repr(layer) == "retry(attempts=5)"
+    assert repr(pickle.loads(pickle.dumps(layer))) == "retry(attempts=5)"
+
+
+def test_a_retry_inside_a_retry_is_pointed_out():
+    with pytest.warns(OrderWarning, match=r"retry\(\) inside retry\(\): their attempts multiply"):
+        build_pipeline([retry(), retry()], provider=Upstream("x"))
+    with pytest.raises(ValueError, match="multiply"):
+        build_pipeline([retry(), retry()], provider=Upstream("x"), order="error")
+    build_pipeline([retry(), retry()], provider=Upstream("x"), order="off")
+
+
+async def test_the_context_is_the_same_in_every_attempt():
+    seen = []
+
+    async def provider(request):
+        seen.append(request.context)
+        if len(seen) < 3:
+            raise e.ServerError("again")
+        return Response.completed(answer(), request)
+
+    llm, clock = pipeline(provider)
+    context = Context(clock=clock)
+    await llm.send(Request("m", "hi", context=context))
+
+    assert seen == [context] * 3
