@@ -137,7 +137,8 @@ class Store(Protocol):
         also after the reservation expired; a day after that it is forgotten.
 
         Returns:
-            Whether this call was the one that counted.
+            Whether this call was the one that counted. If the connection broke on the way and the
+            request was sent again, it may be `False` although it was.
         """
         ...
 

@@ -80,6 +80,9 @@ def valkey() -> Iterator[Valkey]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port + 10_000 < 2**16:  # a cluster's nodes talk there
+            return port
