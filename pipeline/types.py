@@ -5,15 +5,26 @@ readable as attributes, and come back out of `to_dict()`; `raw` is the provider'
 
 Decoding has two paths with one result. The typed msgspec decoder takes what it expects to the
 letter; whatever it refuses (an unknown field, a null or a number where a string belongs) goes
-through the lenient path below, which keeps the odd value or reads it the way it was meant.
+through the lenient path below, which reads it the way it was meant, or leaves it out if there is
+no such way. (`raw` has it then.)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache, partial
 from types import UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Struct, field
@@ -37,18 +48,33 @@ __all__ = [
 ]
 
 T = TypeVar("T", bound="Model")
+V = TypeVar("V")
+
+if TYPE_CHECKING:
+    Own = Annotated[V, "Scallion's"]
+else:
+
+    class Own:
+        """The type of a field that is Scallion's own.
+
+        To the decoder it is one that no JSON value has, so that no wire can set the field: what
+        comes under its name is an unknown field.
+        """
+
+        def __class_getitem__(cls, _: Any) -> type:
+            return cls
 
 
 class Model(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What all types here share: dict and JSON forms in pydantic's names, and unknown fields kept.
 
-    Fields whose wire name begins with `@` are Scallion's own and are never written to JSON.
+    Fields whose wire name begins with `@` are Scallion's own: never written to JSON, nor read.
     """
 
     # Written even when None, because receivers tell "null" from "absent" there.
     _written_if_none: ClassVar[frozenset[str]] = frozenset()
 
-    model_extra: dict[str, Any] | None = field(default=None, name="@extra")
+    model_extra: Own[dict[str, Any] | None] = field(default=None, name="@extra")
 
     def __getattr__(self, name: str) -> Any:
         # Only reached for names that are not fields: a provider's own field, or a mistake.
@@ -58,10 +84,13 @@ class Model(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
-        # Only what is set, and never the raw body: these end up in logs and in test failures.
-        shown = {name: getattr(self, name) for name in self.__struct_fields__ if name != "body"}
-        fields = ", ".join(f"{name}={value!r}" for name, value in shown.items() if value)
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
         return f"{type(self).__name__}({fields})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # Only what is set, and never the raw body: these end up in logs and in test failures.
+        shown = [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "body"]
+        return [(name, value) for name, value in shown if value]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object this stands for: fields that are set, and every unknown field."""
@@ -98,8 +127,6 @@ class Model(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
         Raises:
             ValueError: `obj` is not a mapping, or a list or object stands where it cannot be read.
         """
-        if isinstance(obj, cls):
-            return obj
         return read(cls, obj)
 
     @classmethod
@@ -258,11 +285,11 @@ class ModelResponse(Model):
     prompt_filter_results: Any = None
     upstream_provider: str | None = field(default=None, name="provider")
 
-    provider: str | None = field(default=None, name="@provider")
-    request_id: str | None = field(default=None, name="@request_id")
-    cost: Any = field(default=None, name="@cost")
-    cached: bool = field(default=False, name="@cached")
-    body: bytes | None = field(default=None, name="@body")
+    provider: Own[str | None] = field(default=None, name="@provider")
+    request_id: Own[str | None] = field(default=None, name="@request_id")
+    cost: Own[Any] = field(default=None, name="@cost")
+    cached: Own[bool] = field(default=False, name="@cached")
+    body: Own[bytes | None] = field(default=None, name="@body")
 
     @property
     def message(self) -> Message:
@@ -345,8 +372,8 @@ class StreamChunk(Model, gc=False):
     prompt_filter_results: Any = None
     upstream_provider: str | None = field(default=None, name="provider")
 
-    restarted: bool = field(default=False, name="@restarted")
-    body: bytes | None = field(default=None, name="@body")
+    restarted: Own[bool] = field(default=False, name="@restarted")
+    body: Own[bytes | None] = field(default=None, name="@body")
 
     @classmethod
     def of(cls, content: str | None = None, **delta: Any) -> StreamChunk:
@@ -414,6 +441,8 @@ def decode(cls: type[T], data: bytes) -> T:
 
 def read(cls: type[T], obj: object) -> T:
     """The lenient path: build `cls` from decoded JSON of any temper."""
+    if isinstance(obj, cls):
+        return obj
     if not isinstance(obj, Mapping):
         raise ValueError(f"expected a JSON object for {cls.__name__}, got {type(obj).__name__}")
     known: dict[str, Any] = {}
@@ -460,7 +489,7 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 
 
 def _read_object(cls: type[T], value: object) -> T | None:
-    return read(cls, value) if isinstance(value, dict) else None
+    return read(cls, value) if isinstance(value, (cls, Mapping)) else None
 
 
 def _read_list(cls: type[T], value: object) -> list[T]:
@@ -479,13 +508,19 @@ def _text_or_list(value: object) -> object:
 
 def _text(value: object) -> str:
     # Some servers send numeric ids, or tool arguments as an object instead of JSON text.
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.encode(value).decode()
+    except TypeError as error:  # only from `model_validate`: a wire brings nothing else
+        raise ValueError(f"{type(value).__name__} is no JSON value: {error}") from error
 
 
 def _number(kind: type) -> Callable[[Any], Any]:
     def convert(value: Any) -> Any:
         try:
-            return kind(value)
+            number = kind(value)
+            return number if math.isfinite(number) else None
         except (TypeError, ValueError, OverflowError):
             return None
 
