@@ -244,12 +244,14 @@ class Pipeline:
                 "no model: pass model= to the call or to build_pipeline, or use fallback([...])"
             )
         context = request.context
+        watchers = await context.admit(request) if context._guards else ()
         attempt = Attempt(
             model=request.model,
             provider=getattr(handler, "name", None) or _name_of(handler),
             stream=request.stream,
             started_at=context.clock.time(),
             began=context.clock.now(),
+            watchers=watchers,
         )
         context.attempts.append(attempt)
         try:

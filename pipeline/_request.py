@@ -14,11 +14,16 @@ from .exceptions import InvalidRequestError
 from .types import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from ._pipeline import Handler
     from ._response import Outcome
     from .types import ModelResponse, Usage
+
+    AttemptWatcher = Callable[["Attempt | None"], object]
+    """Called when an attempt has ended; with `None` if it was refused by somebody else."""
+
+    AttemptGuard = Callable[["Request"], Awaitable[AttemptWatcher | None]]
 
 
 class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
@@ -50,6 +55,7 @@ class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
     first_token_after: float | None = None
     response: ModelResponse | None = None
     waited_after: float | None = None
+    watchers: tuple[AttemptWatcher, ...] = ()
 
     def end(self, outcome: Outcome, now: float, first_content_at: float | None = None) -> None:
         """Note how it went. The core calls this, before the layers hear of it."""
@@ -65,6 +71,7 @@ class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
             self.usage = answer.usage
             self.request_id = answer.request_id
             self.exact = outcome.status == "completed" and answer.usage is not None
+        self._tell_watchers()
 
     def fail(self, error: BaseException, now: float) -> None:
         """Note that no answer came. The core calls this."""
@@ -76,6 +83,12 @@ class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
         self.response = getattr(error, "partial", None)
         if self.response is not None:
             self.usage = self.response.usage
+        self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        watchers, self.watchers = self.watchers, ()
+        for watch in watchers:
+            watch(self)
 
 
 class Context:
@@ -91,7 +104,9 @@ class Context:
         started: When the call began, in `clock.now()` seconds.
     """
 
-    __slots__ = ("_id", "attempts", "clock", "deadline", "metadata", "started", "state", "tenant")
+    __slots__ = (
+        "_guards", "_id", "attempts", "clock", "deadline", "metadata", "started", "state", "tenant",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -108,6 +123,7 @@ class Context:
         self.deadline = deadline
         self.state: dict[Any, Any] = {}
         self.attempts: list[Attempt] = []
+        self._guards: dict[object, AttemptGuard] = {}
         self.clock = clock or Clock()
         self.started = self.clock.now()
 
@@ -117,6 +133,29 @@ class Context:
         if self._id is None:
             self._id = os.urandom(16).hex()
         return self._id
+
+    def guard_attempts(self, key: object, guard: AttemptGuard) -> None:
+        """Have `guard` asked before each call of a provider from now on; once per `key`.
+
+        `guard` is awaited with the request as it would be sent, and may raise to refuse it. What it
+        returns is called with the `Attempt` when that has ended, whichever way. So a budget or a
+        ledger sees every attempt, wherever it stands among the layers.
+        """
+        self._guards.setdefault(key, guard)
+
+    async def admit(self, request: Request) -> tuple[AttemptWatcher, ...]:
+        """Ask all guards. The core calls this before each attempt."""
+        watchers: list[AttemptWatcher] = []
+        try:
+            for guard in list(self._guards.values()):
+                watcher = await guard(request)
+                if watcher is not None:
+                    watchers.append(watcher)
+        except BaseException:
+            for watcher in watchers:
+                watcher(None)
+            raise
+        return tuple(watchers)
 
     def __repr__(self) -> str:
         return f"Context(id={self.id!r}, tenant={self.tenant!r}, attempts={len(self.attempts)})"

@@ -18,10 +18,11 @@
     │   │   ├── StreamTruncatedError          it ended without a finish reason
     │   │   └── StreamInterruptedError        the connection or the provider broke it off
     │   └── AllModelsFailedError          every target of a fallback failed; `.errors`
-    └── PipelineRefusedError              we refused; nothing was sent
-        ├── BudgetExceededError
-        ├── CacheMissError
-        └── UnknownPriceError
+    ├── PipelineRefusedError              we refused; nothing was sent
+    │   ├── BudgetExceededError
+    │   ├── CacheMissError
+    │   └── UnknownPriceError
+    └── StoreError                        a store failed, or did not answer in time
 
 Errors are told apart by HTTP status, error type and error code. Nothing raw from the SDKs, httpx2,
 aiohttp, json or msgspec reaches the caller; the original is the `__cause__`.
@@ -249,7 +250,38 @@ class PipelineRefusedError(LLMClientError):
 
 
 class BudgetExceededError(PipelineRefusedError):
-    """The call could cost more than the budget has left."""
+    """The call could cost more than the budget has left.
+
+    Attributes:
+        key: Whose budget: the value of `budget(per=)`.
+        unit: `usd` or `tokens`; the amounts below are in it.
+        limit: What may be spent in all.
+        spent: What was spent so far.
+        reserved: What calls that are under way may still spend.
+        asked: What this call could have cost at worst.
+        resets_at: When spending is forgotten, in seconds since the epoch; `None` if never.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key: str | None = None,
+        unit: str = "usd",
+        limit: Any = None,
+        spent: Any = None,
+        reserved: Any = None,
+        asked: Any = None,
+        resets_at: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.key = key
+        self.unit = unit
+        self.limit = limit
+        self.spent = spent
+        self.reserved = reserved
+        self.asked = asked
+        self.resets_at = resets_at
 
 
 class CacheMissError(PipelineRefusedError):
@@ -258,3 +290,7 @@ class CacheMissError(PipelineRefusedError):
 
 class UnknownPriceError(PipelineRefusedError):
     """A budget in US dollars was set, and the model's price is not known."""
+
+
+class StoreError(LLMClientError):
+    """A store failed or took too long. The operation may or may not have happened."""
