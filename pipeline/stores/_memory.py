@@ -118,6 +118,7 @@ class MemoryStore(BaseStore):
             next(steps)
         except StopIteration:
             return
+        steps.close()
         raise TypeError(f"{operation!r} waits for something other than the store")
 
     def _value(self, key: str) -> bytes | None:

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from scallion import stores
-from scallion._clock import Clock
+from support.clocks import HandClock
 from support.valkey import valkey
 
 if TYPE_CHECKING:
@@ -18,21 +18,11 @@ if TYPE_CHECKING:
 
     from support.valkey import Valkey
 
-__all__ = ["BACKENDS", "Backend", "HandClock", "backend", "open_backend", "valkey"]
+__all__ = ["BACKENDS", "Backend", "backend", "open_backend", "valkey"]
 
 BACKENDS = ("memory", "sqlite", "redis")
 
 _numbers = count()
-
-
-class HandClock(Clock):
-    """A time of day that is set by hand. It begins a thousand seconds into a day."""
-
-    def __init__(self) -> None:
-        self.at = 20_000 * 86_400.0 + 1_000.0
-
-    def time(self) -> float:
-        return self.at
 
 
 class Backend:
