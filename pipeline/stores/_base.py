@@ -78,7 +78,15 @@ class BaseStore:
 
     def soon(self, operation: Callable[..., Awaitable[object]], *args: object) -> None:
         """See `Store.soon`."""
-        self._sessions.get().unfinished.start(partial(operation, *args))
+        work = partial(operation, *args)
+        try:
+            self._start(work)
+        except RuntimeError:
+            # The garbage collector calls back in any thread, also in one without an event loop.
+            loop = self._sessions.any_running_loop()
+            if loop is None:
+                raise
+            loop.call_soon_threadsafe(self._start, work)
 
     async def aclose(self) -> None:
         """See `Store.aclose`."""
@@ -95,6 +103,9 @@ class BaseStore:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
+
+    def _start(self, work: Callable[[], Awaitable[object]]) -> None:
+        self._sessions.get().unfinished.start(work)
 
     async def _caught_up(self) -> bool:
         """Wait for what callbacks started in this event loop; whether there was anything."""

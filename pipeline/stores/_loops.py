@@ -55,6 +55,10 @@ class PerLoop(Generic[T]):
         held = self._held.get(asyncio.get_running_loop()) if self._held else None
         return None if held is None else held.item
 
+    def any_running_loop(self) -> asyncio.AbstractEventLoop | None:
+        """One of the loops that have an object and run."""
+        return next((loop for loop in list(self._held) if loop.is_running()), None)
+
     async def aclose(self) -> None:
         """Close the objects of this loop and of those that run in other threads."""
         here = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import threading
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ class MemoryStore(BaseStore):
         self._maxsize = maxsize
         self._max_bytes = max_bytes
         self._time = (clock or Clock()).time
-        self._lock = threading.Lock()
+        self._lock = _Lock()
         self._values: TLRUCache[str, tuple[bytes, float]] = TLRUCache(
             max_bytes,
             ttu=lambda _key, item, now: now + item[1],
@@ -113,13 +114,7 @@ class MemoryStore(BaseStore):
 
     def soon(self, operation: Callable[..., Awaitable[object]], *args: object) -> None:
         """See `Store.soon`: here it is done at once, and its error is raised."""
-        steps = partial(operation, *args)().__await__()
-        try:
-            next(steps)
-        except StopIteration:
-            return
-        steps.close()
-        raise TypeError(f"{operation!r} waits for something other than the store")
+        self._lock.when_free(partial(_complete, operation, *args))
 
     def _value(self, key: str) -> bytes | None:
         try:
@@ -164,3 +159,48 @@ class MemoryStore(BaseStore):
         check_key(key)
         with self._lock:
             return self._accounts.balance(account_name(key, window), window, self._time())
+
+
+class _Lock:
+    """A lock for `with`, and for callbacks that may come while their own thread holds it.
+
+    The garbage collector runs anywhere, also in the midst of an operation, and what it calls back
+    may need the store. It must neither wait for its own thread nor see things half done.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def when_free(self, work: Callable[[], None]) -> None:
+        """Do `work` now, or when whoever has the lock releases it."""
+        self._waiting.append(work)
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+            self._catch_up()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._lock.release()
+        if self._waiting:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._waiting:
+            try:
+                work = self._waiting.popleft()
+            except IndexError:
+                return  # another thread did it
+            work()
+
+
+def _complete(operation: Callable[..., Awaitable[object]], *args: object) -> None:
+    steps = operation(*args).__await__()
+    try:
+        next(steps)
+    except StopIteration:
+        return
+    steps.close()
+    raise TypeError(f"{operation!r} waits for something other than the store")

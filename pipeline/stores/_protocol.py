@@ -170,10 +170,11 @@ class Store(Protocol):
 
         It runs in the background, and once more if the event loop ends before it did, so it has to
         be one that may run twice, like all methods but `reserve` and the leases'. It must await
-        nothing but this store. Its error goes to the event loop's exception handler.
+        nothing but this store. Its error goes to the event loop's exception handler. In a thread
+        without an event loop, one of the loops that use the store does it.
 
         Raises:
-            RuntimeError: no event loop runs in this thread (`memory` needs none).
+            RuntimeError: there is no such loop (`memory` needs none).
         """
         ...
 

@@ -203,7 +203,7 @@ class RedisStore(BaseStore):
         task = asyncio.ensure_future(asked)
         try:
             return await asyncio.shield(task)
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
             self.soon(self._undo, task, wanted)
             raise
 

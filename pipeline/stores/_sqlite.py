@@ -85,7 +85,7 @@ class SQLiteStore(BaseStore):
         wanted = _new_lease(key)
         try:
             return await self._run("lease", tables.lease, wanted, ttl, self._time())
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
             self._submit(tables.release_lease, wanted, self._time())
             raise
 
@@ -95,7 +95,7 @@ class SQLiteStore(BaseStore):
         wanted = _new_lease(key)
         try:
             found = await self._run("lease", tables.get_or_lease, wanted, ttl, self._time())
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
             self._submit(tables.release_lease, wanted, self._time())
             raise
         return found if found is None or isinstance(found, Lease) else self._used(key, found)
@@ -120,7 +120,7 @@ class SQLiteStore(BaseStore):
         wanted = Reservation(identity, claims, now + ttl)
         try:
             return await self._run("reserve", tables.reserve, wanted, now)
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
             # It may have been held all the same. The thread does one thing after the other, so
             # this comes after that.
             self._submit(tables.settle, wanted, (0,) * len(claims), now)

@@ -442,6 +442,25 @@ def test_what_a_callback_starts_is_done_even_if_the_loop_ends_at_once(backend):
     assert asyncio.run(look()) == (Balance(100, 0, None), b"value")
 
 
+async def test_a_thread_without_an_event_loop_may_start_it_too(store):
+    held = await store.reserve(Claim("team", 10, 10), ttl=60)
+    store.soon(store.set, "key", b"value")
+    await asyncio.to_thread(store.soon, store.settle, held, 4)
+    assert await store.balance("team") == Balance(4, 0, None)
+
+
+def test_without_any_event_loop_only_memory_can_start_it(backend):
+    store = backend.store()
+    held = asyncio.run(store.reserve(Claim("team", 10, 10), ttl=60))
+    if backend.name == "memory":
+        store.soon(store.settle, held, 4)
+        assert asyncio.run(store.balance("team")) == Balance(4, 0, None)
+    else:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            store.soon(store.settle, held, 4)
+        asyncio.run(store.aclose())
+
+
 async def test_what_callbacks_give_back_is_there_for_the_next_reservation(store):
     for _ in range(20):
         held = await store.reserve(Claim("team", 1000, 1000), ttl=60)

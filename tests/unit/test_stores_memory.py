@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
+import threading
 import tracemalloc
 
 import pytest
@@ -110,3 +112,48 @@ async def test_memory_stays_flat_however_many_tenants_come_and_go():
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 200_000
+
+
+class Abandoned:
+    """Settles when the garbage collector finds it, as a response does that nobody closed."""
+
+    def __init__(self, store, held) -> None:
+        self.itself = self
+        self._store = store
+        self._held = held
+
+    def __del__(self) -> None:
+        self._store.soon(self._store.settle, self._held, 1)
+
+
+class CollectingClock(HandClock):
+    """Looks at the time and lets the garbage collector run, in the midst of every operation."""
+
+    def time(self) -> float:
+        gc.collect()
+        return super().time()
+
+
+async def test_what_the_garbage_collector_settles_in_the_midst_of_an_operation_counts():
+    store = stores.memory(clock=CollectingClock())
+    for number in range(5):
+        held = await store.reserve(Claim("team", 10, 1000), ttl=60)
+        Abandoned(store, held)
+        await store.set("key", b"value")
+        assert await store.balance("team") == Balance(number + 1, 0, None)
+
+
+def test_what_many_threads_settle_from_callbacks_counts():
+    store = stores.memory()
+
+    async def call() -> None:
+        for _ in range(200):
+            held = await store.reserve(Claim("team", 1, 10_000), ttl=60)
+            store.soon(store.settle, held, 1)
+
+    threads = [threading.Thread(target=asyncio.run, args=(call(),)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert asyncio.run(store.balance("team")) == Balance(1600, 0, None)
