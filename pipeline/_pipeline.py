@@ -217,6 +217,8 @@ class Pipeline:
             raise TypeError("stream= is not a parameter here: call pipeline.stream(…) for a stream")
         context = Context(metadata=metadata, tenant=tenant, clock=self._clock)
         if deadline is not None:
+            if not deadline > 0:  # also true of NaN
+                raise InvalidRequestError(f"deadline is {deadline}: pass seconds from now, above 0")
             context.deadline = context.started + deadline
         # As in the SDKs, None means "not given".
         given = {name: value for name, value in params.items() if value is not None}

@@ -398,6 +398,8 @@ class Response:
                 cancelled = not isinstance(error, Exception)
                 self._settle("cancelled" if cancelled else "failed", error)
         finally:
+            if isinstance(error, (StreamError, TimeoutError)):
+                error.partial = self._answer  # the very answer that the layers wrote on
             await self._source.aclose()
         raise error
 

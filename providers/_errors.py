@@ -232,8 +232,10 @@ def error_from_exception(
         return error
     chain = list(_causes(error))
     for cause in chain:
-        response = getattr(cause, "response", None)
-        if response is not None and isinstance(getattr(cause, "status_code", None), int):
+        response, status = getattr(cause, "response", None), getattr(cause, "status_code", None)
+        if response is not None and isinstance(status, int):
+            if status == 200:  # an error event of a stream that the SDK has read
+                return error_from_payload(getattr(cause, "body", None), **particulars)
             return error_from_response(response, now=now, **particulars)
     names = {name for cause in chain for name in _class_names(cause)}
     detail = _detail(chain)

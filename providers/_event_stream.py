@@ -42,12 +42,13 @@ class EventStream:
         http: Any,
         decoder: EventDecoder,
         *,
+        pieces: AsyncIterator[bytes] | None = None,
         max_event_bytes: int,
         on_error: Callable[[Exception], ProviderError],
     ) -> None:
         self.ended = False
         self._http = http
-        self._pieces: AsyncIterator[bytes] = http.aiter_bytes()
+        self._pieces: AsyncIterator[bytes] = http.aiter_bytes() if pieces is None else pieces
         self._decode = decoder.decode
         self._parser = SSEParser(max_event_bytes)
         self._on_error = on_error

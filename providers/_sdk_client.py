@@ -172,7 +172,7 @@ class SDKClient(BaseLLMClient):
         except Exception as error:
             raise self.failed(error, request) from error
         if request.stream:
-            return await self._streamed(http, request)
+            return await self._streamed(http, client, request)
         return self._whole(http, request)
 
     def _whole(self, http: Any, request: Request) -> Response:
@@ -204,16 +204,17 @@ class SDKClient(BaseLLMClient):
         answer.request_id = request_id
         return Response.completed(answer, request)
 
-    async def _streamed(self, http: Any, request: Request) -> Response:
+    async def _streamed(self, http: Any, client: Any, request: Request) -> Response:
         """A Response from a body that is still to come."""
         request_id = request_id_of(http.headers)
+        content_type = http.headers.get("content-type", "")
         source = EventStream(
             http,
             self.event_decoder(request),
+            pieces=self._reframed(http, client) if "amazon.eventstream" in content_type else None,
             max_event_bytes=self.config.max_event_bytes,
             on_error=lambda error: self.failed(error, request, request_id=request_id),
         )
-        content_type = http.headers.get("content-type", "")
         if "json" in content_type or "html" in content_type:
             content = await source.read_body()
             try:
@@ -236,6 +237,12 @@ class SDKClient(BaseLLMClient):
             )
         return Response.streaming(source, request, provider=self.name, request_id=request_id)
 
+    async def _reframed(self, http: Any, client: Any) -> AsyncGenerator[bytes, None]:
+        """Amazon's binary framing, undone by the SDK, as plain server-sent events."""
+        stream = self._stream_class()(cast_to=object, response=http, client=client)
+        async for event in stream:
+            yield b"data: " + msgspec.json.encode(event) + b"\n\n"
+
     def headers(self, request: Request) -> dict[str, Any]:
         """The headers of one request, over those of the client."""
         return dict(request.params.get("extra_headers") or {})
@@ -257,7 +264,9 @@ class SDKClient(BaseLLMClient):
         return failure
 
     def _takes_bytes(self, client: Any) -> bool:
-        return self._given_client is None or type(client) is self._sdk_class()
+        if self._given_client is None:
+            return True
+        return type(client) is self._sdk_class() and getattr(client, "_provider", None) is None
 
     @abstractmethod
     def _sdk_class(self) -> type: ...
