@@ -74,6 +74,11 @@ class Terminal:
         """`text`, standing back where the terminal can."""
         return f"\x1b[2m{text}\x1b[0m" if self._styled else text
 
+    def clipped(self, text: str, indent: int) -> str:
+        """`text`, cut to what fits into a line after `indent` columns."""
+        room = self.width - indent
+        return text if len(text) <= room else f"{text[: room - 1]}…"
+
     def table(
         self, header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Container[str] = ()
     ) -> None:

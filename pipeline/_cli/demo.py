@@ -11,7 +11,14 @@ import re
 from typing import TYPE_CHECKING
 
 from scallion import build_pipeline
-from scallion.exceptions import RateLimitError, StreamError, StreamInterruptedError
+from scallion.exceptions import (
+    AllModelsFailedError,
+    OverloadedError,
+    RateLimitError,
+    StreamError,
+    StreamInterruptedError,
+)
+from scallion.middlewares import Target, fallback, retry
 from scallion.providers import detect_provider, fake, get_client
 
 from ._terminal import Flow, Terminal
@@ -30,9 +37,12 @@ def log(terminal: Terminal) -> Middleware:
 
     async def log(request: Request, call_next: Handler) -> Response:
         def settled(outcome: Outcome) -> None:
-            terminal.note(f"log: {outcome.status} after {outcome.duration:.2f} s")
+            tries = len(outcome.attempts)
+            terminal.note(
+                f"log: {outcome.status} after {outcome.duration:.2f} s, attempts: {tries}"
+            )
 
-        terminal.note(f"log: {'stream' if request.stream else 'complete'}, {request.model}")
+        terminal.note(f"log: {'a stream' if request.stream else 'a whole answer'} is asked for")
         response = await call_next(request)
         return response.on_settle(settled)
 
@@ -91,10 +101,13 @@ ANSWER = (
     "meets the water in your eyes and becomes a trace of sulfuric acid, which tears wash away. "
     "More from chef@example.org"
 )
+BROKEN_OFF = "Cutting an onion breaks its cells, and an enzyme turns"
+
 DELAY = 0.04
 """Seconds between the words of a made-up stream."""
 
-BROKEN_OFF = "Cutting an onion breaks its cells, and an enzyme turns"
+WAIT = 0.5
+"""Seconds that the first wait before another try is at most."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +124,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo. Returns the exit code."""
-    asyncio.run(_demo(arguments.model, Terminal()))
+    try:
+        asyncio.run(_demo(arguments.model, Terminal()))
+    except AllModelsFailedError as error:
+        raise error.errors[-1] from None  # the others were injected
     return 0
 
 
@@ -119,34 +135,37 @@ async def _demo(model: str, terminal: Terminal) -> None:
     chosen = detect_provider(model)
     provider = fake([ANSWER, ANSWER], delay=DELAY) if chosen == "fake" else get_client(chosen)
     await provider.warm_up()  # a missing key shows here, before anything is written
+    overloaded = OverloadedError("overloaded (injected)", status_code=529)
+    limited = RateLimitError("too many requests (injected)", status_code=429, retry_after=90)
+    broken = StreamInterruptedError("the connection broke (injected)")
+    shaky = fake([overloaded, overloaded, limited, (BROKEN_OFF, broken)], delay=DELAY)
     contexts: list[Context] = []
-    layers = [log(terminal), account(contexts), redact(r"[\w.]+@[\w.]+\w")]
-    llm = build_pipeline(layers, provider=provider, model=model)
-    broken = fake([(BROKEN_OFF, StreamInterruptedError("the connection broke"))], delay=DELAY)
-    busy = fake([RateLimitError("too many requests", status_code=429, retry_after=20)])
-
+    llm = build_pipeline(
+        [
+            log(terminal),
+            account(contexts),
+            redact(r"[\w.]+@[\w.]+\w"),
+            fallback([Target("fake/shaky", shaky), model]),
+            retry(attempts=2, wait_initial=WAIT),
+        ],
+        provider=provider,
+    )
     terminal.title("The onion")
     for line in repr(llm).splitlines():
-        terminal.line(f"  {line}")
-    terminal.title("What is asked")
+        terminal.line(f"  {terminal.clipped(line, 2)}")
+    terminal.title("The question")
     _write(QUESTION, terminal)
     async with llm:
-        terminal.title("1  A complete call")
+        terminal.title("1  A whole answer: one model is overloaded, so another one gives it")
         _write((await llm.complete(QUESTION)).text, terminal)
-        terminal.title("2  A stream, through the same layers")
+        terminal.title("2  A stream through the same layers: rate limited, so the other one again")
         await _stream(llm, terminal)
-    terminal.title("3  A fault before any content (injected): the call raises")
-    try:
-        await build_pipeline(layers, provider=busy, model=model).complete(QUESTION)
-    except RateLimitError as error:
-        terminal.line(f"  {type(error).__name__}: {error.message}")
-        terminal.line(f"  .retry_after: {error.retry_after} s")
-    terminal.title("4  A fault after it (injected): the iteration raises, with what had come")
-    try:
-        await _stream(build_pipeline(layers, provider=broken, model=model), terminal)
-    except StreamError as error:
-        terminal.line(f"  {type(error).__name__}: {error.message}")
-        terminal.line(f"  .partial.text: {error.partial.text if error.partial else ''!r}")
+        terminal.title("3  A stream that breaks after content: it raises, with what had come")
+        try:
+            await _stream(llm, terminal)
+        except StreamError as error:
+            terminal.line(f"  {type(error).__name__}: {error.message}")
+            terminal.line(f"  .partial.text: {error.partial.text if error.partial else ''!r}")
     terminal.title("Every attempt, as the core recorded it")
     _report(contexts, terminal)
 
@@ -173,8 +192,8 @@ def _report(contexts: list[Context], terminal: Terminal) -> None:
         for call, context in enumerate(contexts, 1)
         for attempt in context.attempts
     ]
-    header = ("#", "model", "provider", "status", "latency", "tokens in", "out")
-    terminal.table(header, rows, right={"latency", "tokens in", "out"})
+    header = ("#", "model", "provider", "status", "latency", "waited", "tokens in", "out")
+    terminal.table(header, rows, right={"latency", "waited", "tokens in", "out"})
 
 
 def _row(attempt: Attempt) -> tuple[str, ...]:
@@ -182,8 +201,9 @@ def _row(attempt: Attempt) -> tuple[str, ...]:
     return (
         attempt.model.removeprefix(f"{attempt.provider}/"),
         attempt.provider,
-        type(attempt.error).__name__ if attempt.error is not None else attempt.status,
+        attempt.status if attempt.error is None else type(attempt.error).__name__,
         "" if attempt.latency is None else f"{attempt.latency:.2f} s",
+        f"{attempt.waited_after:.2f} s" if attempt.waited_after else "",
         str(usage.prompt_tokens) if usage else "?",
         str(usage.completion_tokens) if usage else "?",
     )

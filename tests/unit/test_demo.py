@@ -11,6 +11,7 @@ from support.upstream import Received, Upstream, completion, completion_stream, 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch):
     monkeypatch.setattr("scallion._cli.demo.DELAY", 0.0)
+    monkeypatch.setattr("scallion._cli.demo.WAIT", 0.0)
 
 
 def section(shown: str, title: str) -> list[str]:
@@ -28,8 +29,28 @@ def section(shown: str, title: str) -> list[str]:
 def test_it_runs_without_a_key_and_shows_the_onion_outermost_first(capsys):
     assert main(["demo"]) == 0
     onion = [line.strip("│ ") for line in section(capsys.readouterr().out, "The onion")]
-    assert onion[1:4] == ["log", "account", "redact"]
-    assert onion[-1].startswith("fake")
+    names = ["log", "account", "redact", "fallback", "retry", "fake"]
+    assert [line.partition("(")[0] for line in onion[1:]] == names
+
+
+def test_its_table_has_every_attempt_and_what_became_of_it(capsys):
+    main(["demo"])
+    rows = [line.split() for line in section(capsys.readouterr().out, "Every attempt")[2:]]
+    assert [row[:2] + row[3:4] for row in rows] == [
+        ["1", "shaky", "OverloadedError"],
+        ["1", "shaky", "OverloadedError"],
+        ["1", "onion", "completed"],
+        ["2", "shaky", "RateLimitError"],
+        ["2", "onion", "completed"],
+        ["3", "shaky", "StreamInterruptedError"],
+    ]
+
+
+def test_a_stream_that_breaks_shows_what_had_come_of_it(capsys):
+    main(["demo"])
+    lines = section(capsys.readouterr().out, "3  ")
+    assert "StreamInterruptedError: the connection broke (injected)" in lines[-2]
+    assert ".partial.text: 'Cutting an onion" in lines[-1]
 
 
 def test_complete_and_streamed_answers_are_redacted_alike(capsys):
@@ -60,7 +81,8 @@ def test_a_real_model_answers_the_same_calls(capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "  The gas. More from [redacted]" in section(shown, "1  ")
     assert "  The gas. More from [redacted]" in section(shown, "2  ")
-    assert [line.split()[-2:] for line in section(shown, "Every attempt")[2:4]] == [["21", "8"]] * 2
+    table = section(shown, "Every attempt")
+    assert [row.split()[-2:] for row in table if "gpt-4o" in row] == [["21", "8"]] * 2
 
 
 def test_a_wrong_key_is_one_line_and_exit_code_2(capsys, monkeypatch):
