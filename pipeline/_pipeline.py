@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Self
 
+    from ._sync import SyncPipeline
     from .types import Message, ModelResponse, StreamChunk
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -175,6 +176,16 @@ class Pipeline:
         """The handler form of `send`."""
         return await self.send(request)
 
+    @property
+    def sync(self) -> SyncPipeline:
+        """`complete` and `stream` for callers without an event loop; also inside of a running one.
+
+        They run on a background loop that the whole process shares.
+        """
+        from ._sync import SyncPipeline
+
+        return SyncPipeline(self)
+
     def with_middlewares(self, *extra: Middleware) -> Pipeline:
         """A pipeline with more layers, inside the present ones, around the same provider."""
         return Pipeline(
@@ -300,6 +311,10 @@ class ResponseStream:
 
     async def _first(self) -> StreamChunk:
         return await (await self._open()).__anext__()
+
+    async def next_chunks(self) -> list[StreamChunk]:
+        """The next chunks, as many as are there without waiting again; none at the end."""
+        return await (self._response or await self._open()).next_chunks()
 
     async def collect(self) -> ModelResponse:
         """Read to the end, and return the whole answer."""

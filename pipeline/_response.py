@@ -200,6 +200,16 @@ class Response:
         self._position = position + 1
         return self._batch[position]
 
+    async def next_chunks(self) -> list[StreamChunk]:
+        """The next chunks, as many as are there without waiting again; none at the end."""
+        if self._position == len(self._batch):
+            try:
+                await self._refill()
+            except StopAsyncIteration:
+                return []
+        chunks, self._position = self._batch[self._position :], len(self._batch)
+        return chunks
+
     async def collect(self) -> ModelResponse:
         """The whole answer. Reads a stream to its end; may be called again.
 

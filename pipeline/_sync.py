@@ -1,0 +1,185 @@
+"""The same calls for code without an event loop: they run on one background loop per process.
+
+One loop serves all threads and pipelines, so connections are shared, and a call may be made from
+anywhere: a script, a thread, a notebook, or a function that an event loop is running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable, Iterator, Mapping
+    from typing import Self
+
+    from ._pipeline import Pipeline, ResponseStream
+    from .types import Message, ModelResponse, StreamChunk
+
+T = TypeVar("T")
+
+
+class SyncPipeline:
+    """What `pipeline.sync` is: `complete` and `stream` without `await`."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def complete(
+        self, messages: str | Iterable[Mapping[str, Any] | Message], **arguments: Any
+    ) -> ModelResponse:
+        """Ask, and wait for the whole answer. The arguments are those of `Pipeline.complete`.
+
+        Ctrl-C cancels the call.
+
+        Raises:
+            LLMClientError: whatever went wrong.
+        """
+        return _background.run(self._pipeline.complete(messages, **arguments))
+
+    def stream(
+        self, messages: str | Iterable[Mapping[str, Any] | Message], **arguments: Any
+    ) -> SyncStream:
+        """Ask, and iterate over the answer as it comes. The arguments are those of `complete`."""
+        return SyncStream(self._pipeline.stream(messages, **arguments))
+
+    def close(self) -> None:
+        """Close the connections that calls from here have opened."""
+        _background.run(self._pipeline.aclose())
+
+
+class SyncStream:
+    """A streamed answer: a context manager, and an iterator of `StreamChunk`."""
+
+    def __init__(self, stream: ResponseStream) -> None:
+        self._stream = stream
+        self._ready: Iterator[StreamChunk] = iter(())
+
+    def __enter__(self) -> Self:
+        _background.run(self._stream.__aenter__())
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> StreamChunk:
+        for chunk in self._ready:
+            return chunk
+        # A hop between threads costs more than a chunk: take all that are there.
+        self._ready = iter(_background.run(self._stream.next_chunks()))
+        for chunk in self._ready:
+            return chunk
+        raise StopIteration
+
+    def collect(self) -> ModelResponse:
+        """Read to the end, and return the whole answer."""
+        return _background.run(self._stream.collect())
+
+    def close(self) -> None:
+        """Stop here, and release the connection."""
+        _background.run(self._stream.aclose())
+
+    @property
+    def result(self) -> ModelResponse:
+        """The accumulated answer once the stream has ended: a partial one if it broke off."""
+        return self._stream.result
+
+
+class _Background:
+    """An event loop in a thread of its own, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run to the end, in the caller's context, and return or raise what comes of it."""
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("pipeline.sync was called from within one of its own calls: await")
+        future = self.start(coroutine)
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():  # Ctrl-C: the call must not go on, and its end is waited for
+                future.cancel()
+                with suppress(BaseException):
+                    future.exception(timeout=5)
+            raise
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin to run, in the caller's context."""
+        future: Future[T] = Future()
+        context = copy_context()
+        loop = self._running()
+
+        def begin() -> None:
+            task = loop.create_task(coroutine, context=context)
+            task.add_done_callback(lambda done: _hand_over(done, future))
+            future.add_done_callback(
+                lambda done: loop.call_soon_threadsafe(task.cancel) if done.cancelled() else None
+            )
+
+        loop.call_soon_threadsafe(begin)
+        return future
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                loop = self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=_serve, args=(loop,), name="scallion-sync", daemon=True
+                )
+                self._thread.start()
+                atexit.register(self._stop)
+            return self._loop
+
+    def _stop(self) -> None:
+        """At the interpreter's exit: end what still runs, close the clients, but never hang."""
+        loop, thread = self._loop, self._thread
+        if loop is not None and thread is not None and thread.is_alive():
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(timeout=2)
+
+    def after_fork(self) -> None:
+        """A child process has neither the thread nor a right to its sockets."""
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def _hand_over(task: asyncio.Task[T], future: Future[T]) -> None:
+    if future.cancelled() or not future.set_running_or_notify_cancel():
+        if not task.cancelled():
+            task.exception()  # seen
+        return
+    if task.cancelled():
+        future.set_exception(asyncio.CancelledError())
+    elif (error := task.exception()) is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(task.result())
+
+
+_background = _Background()
+os.register_at_fork(after_in_child=_background.after_fork)
