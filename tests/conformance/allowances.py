@@ -1,45 +1,122 @@
-"""Every exception from "Scallion says what the oracle says", each with its reason.
+"""Every exception from "what came in comes out", each with its reason. There is no other.
 
-There is no other: no test is skipped and no file is left out by name.
+No exchange is left out by name, and no test is skipped. What is compared differently is changed
+here on the oracle's side, so that these few functions are the whole list:
+
+| where | what | reason |
+|---|---|---|
+| answers | `read_as_text` | a number or an object where text belongs is read as that text |
+| requests | `sent_apart` | `metadata` is Scallion's own argument; the provider's is in `extra_body` |
+| requests | `meaning` | a message may be spelled in several ways, and OpenAI takes no reasoning |
+| sent back | `sendable` | Anthropic refuses blank texts and inputs that are not objects |
+| sent back | `short_id` | OpenAI and Azure refused tool ids of more than 40 characters |
+| sent back | `started_anew` | a message that starts anew inside another was never seen on a wire |
+
+Recordings of Anthropic's are replayed with a request of our own: theirs are not in the shape that
+callers write. A recording of several answers, one after the other, counts as several exchanges.
+Log probabilities that are a bare number are compared in whole answers only: there is no telling
+what they add up to. An answer that came whole without a finish reason has no like in a stream, so
+there is no parity to check.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from conformance.exchanges import Exchange
 
+_NO_TEXT = {"type": "text", "text": ""}
+_REASONING = {"reasoning", "reasoning_content", "reasoning_details"}
 
-@dataclass(frozen=True)
-class Allowance:
-    """A rewriting of the oracle's answer.
 
-    Attributes:
-        reason: Why the oracle's answer is not what Scallion has to say.
-        apply: Changes the answer in place.
+def read_as_text(body: dict[str, Any]) -> dict[str, Any]:
+    """A completion with text where a server put a number or an object in its place."""
+    body = json.loads(json.dumps(body))
+    if isinstance(body.get("id"), int):
+        body["id"] = str(body["id"])
+    for choice in body.get("choices") or []:
+        for call in (choice.get("message") or {}).get("tool_calls") or []:
+            function = call.get("function") or {}
+            if not isinstance(function.get("arguments"), str | None):
+                function["arguments"] = json.dumps(function["arguments"], separators=(",", ":"))
+    return body
+
+
+def sent_apart(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters with what shares a name with an argument of Scallion's in `extra_body`."""
+    apart = {name: params[name] for name in ("metadata", "tenant", "deadline") if name in params}
+    rest = {name: value for name, value in params.items() if name not in apart}
+    return rest | {"extra_body": apart} if apart else rest
+
+
+def meaning(messages: list[dict[str, Any]], *, reasoning: bool) -> list[dict[str, Any]]:
+    """What OpenAI-style messages say, whichever of its spellings each uses.
+
+    A text is a list of one text part, null is absent, and `index` means nothing in a whole tool
+    call. What a tool message cannot hold (anything but text) follows in a user's message. Without
+    `reasoning`, the model's thinking and the cache markers of another provider are not sent.
     """
+    said: list[dict[str, Any]] = []
+    attached: list[Any] = []
+    for message in messages:
+        if attached and message["role"] != "tool":
+            said.append({"role": "user", "content": attached})
+            attached = []
+        kept = {k: v for k, v in json.loads(json.dumps(message)).items() if v is not None}
+        content = kept.pop("content", None)
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+        if message["role"] == "tool":
+            attached += [part for part in parts if part["type"] != "text"]
+            parts = [part for part in parts if part["type"] == "text"] or [_NO_TEXT]
+        if not reasoning:
+            kept = {name: value for name, value in kept.items() if name not in _REASONING}
+            parts = [{k: v for k, v in part.items() if k != "cache_control"} for part in parts]
+        for call in kept.get("tool_calls") or []:
+            call.pop("index", None)
+            call.setdefault("type", "function")
+        if not kept.get("tool_calls"):
+            kept.pop("tool_calls", None)
+        said.append(kept | {"content": [part for part in parts if part != _NO_TEXT]})
+    return [*said, {"role": "user", "content": attached}] if attached else said
 
-    reason: str
-    apply: Callable[[dict[str, Any], Exchange], None]
+
+def sendable(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Anthropic's blocks as it takes them back.
+
+    It writes blank texts but refuses them, and an input that was cut off is no object.
+    """
+    kept = [block for block in blocks if block["type"] != "text" or block["text"].strip()]
+    return [
+        block | {"input": {"raw_arguments": block["input"]}}
+        if isinstance(block.get("input"), str)
+        else block
+        for block in kept
+    ]
 
 
-def _blocks(answer: dict[str, Any], exchange: Exchange) -> None:
-    if "blocks" in answer:
-        answer["blocks"] = None
+class _ShortId(str):
+    """Equals every id of at most 40 characters."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and len(other) <= 40
+
+    __hash__ = str.__hash__
 
 
-ALLOWANCES = [
-    Allowance("Anthropic's blocks are compared by sending them back: test_round_trip.py", _blocks),
-]
+def short_id(call_id: str) -> str:
+    """A tool id, or for a long one whatever short id stands in for it."""
+    return call_id if len(call_id) <= 40 else _ShortId(call_id)
 
 
-def allow(answer: dict[str, Any] | None, exchange: Exchange) -> dict[str, Any] | None:
-    """The oracle's answer with all allowances made."""
-    if answer is not None:
-        for allowance in ALLOWANCES:
-            allowance.apply(answer, exchange)
-    return answer
+def started_anew(exchange: Exchange) -> bool:
+    """Whether a second message starts while a block of the first is open.
+
+    Deltas cannot be unsaid, so the answer holds both; what of it to send back is anybody's guess.
+    """
+    before, start, _ = exchange.body.rpartition(b"event: message_start")
+    opened, closed = (before.count(b"event: content_block_" + end) for end in (b"start", b"stop"))
+    return bool(start) and opened > closed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import pytest
 from conformance.exchanges import corpus, fixtures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conformance.exchanges import Exchange
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -19,14 +22,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "exchanges(wanted): replay only those that `wanted` accepts")
+    config.addinivalue_line("markers", "exchanges(wanted=…): only those that it accepts")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "exchange" in metafunc.fixturenames:
         chosen = _exchanges(metafunc.config)
         if wanted := metafunc.definition.get_closest_marker("exchanges"):
-            chosen = [exchange for exchange in chosen if wanted.args[0](exchange)]
+            chosen = [exchange for exchange in chosen if wanted.kwargs["wanted"](exchange)]
         metafunc.parametrize("exchange", chosen, ids=str)
 
 
@@ -45,3 +48,13 @@ def _exchanges(config: pytest.Config) -> list[Exchange]:
             found += recorded
         _loaded[folder] = found
     return _loaded[folder]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_certificates() -> Iterator[None]:
+    # Every SDK client loads the machine's certificates, which takes 35 ms and is not needed for
+    # plain HTTP on loopback; these tests make a thousand clients.
+    with pytest.MonkeyPatch.context() as patch:
+        for loads in ("load_verify_locations", "load_default_certs"):
+            patch.setattr(ssl.SSLContext, loads, lambda *_args, **_kwargs: None)
+        yield

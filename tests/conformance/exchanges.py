@@ -124,7 +124,7 @@ def _fixture(group: str, section: str) -> Exchange:
         option, _, value = line.partition(":")
         options[option.strip()] = value.strip()
     provider = options.get("provider", group.partition("_")[0])
-    stream = "stream" in options or group.endswith("_stream")
+    stream = options.get("stream", "yes" if group.endswith("_stream") else "no") == "yes"
     kind = "text/event-stream" if stream else "application/json"
     headers = {"content-type": kind} | json.loads(options.get("headers", "{}"))
     line_end = _LINE_ENDS[options.get("line-ends", "lf")]

@@ -25,7 +25,8 @@ class Expected:
         answer: The answer, or what has arrived of it when the error strikes.
         error: The name of the exception's class, or `None` if the call succeeds.
         error_body: The error as decoded JSON or text; `None` if it came inside a stream.
-        frames: A stream's events, in order; empty if it fails.
+        frames: A stream's events, in order; `None` if it fails.
+        blocks: Anthropic's own blocks, without their nulls.
     """
 
     answer: dict[str, Any] | None = None
@@ -33,6 +34,7 @@ class Expected:
     error_body: Any = None
     request_id: str | None = None
     frames: list[dict[str, Any]] | None = None
+    blocks: list[dict[str, Any]] | None = None
 
 
 def expect(exchange: Exchange) -> Expected:
@@ -66,7 +68,7 @@ def _whole(exchange: Exchange) -> Expected:
             return Expected(error=_error_class(None, error))
         if not isinstance(body.get("content"), list):
             return Expected(error="MalformedResponseError")
-        return Expected(answer=_anthropic_answer(body))
+        return Expected(answer=_anthropic_answer(body), blocks=_plain_blocks(body["content"]))
     choices = body.get("choices")
     for choice in choices or []:
         error = error or choice.get("error") or {}
@@ -102,9 +104,8 @@ def sse(body: bytes) -> list[str]:
     """The data of each event: the simplest splitting that follows the standard."""
     found: list[str] = []
     lines: list[str] = []
-    *whole_lines, rest = re.split("\r\n|\n|\r", body.decode("utf-8", "replace"))
+    *whole_lines, rest = re.split("\r\n|\n|\r", body.decode("utf-8-sig", "replace"))
     for line in [*whole_lines, rest] if rest else whole_lines:
-        line = line.removeprefix("\ufeff")
         if not line and lines:
             found.append("\n".join(lines))
             lines = []
@@ -136,7 +137,7 @@ def _openai_answer(body: dict[str, Any]) -> dict[str, Any]:
         "choices": [_openai_choice(choice) for choice in body["choices"]],
         "usage": plain(body.get("usage")),
         "service_tier": body.get("service_tier"),
-        "system_fingerprint": body.get("system_fingerprint"),
+        "system_fingerprint": body.get("system_fingerprint") or None,
         "upstream_provider": body.get("provider"),
     }
 
@@ -272,7 +273,6 @@ def _anthropic_answer(body: dict[str, Any]) -> dict[str, Any]:
         "finish_reason": None if stop is None else _FINISH.get(stop, "stop"),
         "native_finish_reason": stop,
         "usage": _anthropic_usage(body["usage"]) if body.get("usage") else None,
-        "blocks": [_plain_block(block) for block in blocks],
         "citations": [
             _citation(citation, block["text"])
             for block in blocks
@@ -290,9 +290,9 @@ def _citation(citation: dict[str, Any], cited_by: str) -> dict[str, Any]:
     return {"type": kind, "fields": plain(fields), "cited_by": cited_by}
 
 
-def _plain_block(block: dict[str, Any]) -> Any:
+def _plain_blocks(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     # `input: {}` and empty lists mean something in a block: only nulls go.
-    return {name: value for name, value in block.items() if value is not None}
+    return [{k: v for k, v in block.items() if v is not None} for block in blocks]
 
 
 def _anthropic_usage(usage: dict[str, Any]) -> dict[str, Any]:
@@ -357,7 +357,7 @@ def _anthropic_stream(frames: list[dict[str, Any]]) -> Expected:
             message["usage"] = (message.get("usage") or {}) | usage
     if not message.get("stop_reason"):
         return Expected(error="StreamTruncatedError", answer=answer())
-    return Expected(answer=answer(), frames=frames)
+    return Expected(answer=answer(), frames=frames, blocks=_plain_blocks(list(blocks.values())))
 
 
 def _add_anthropic_delta(
@@ -452,19 +452,6 @@ def plain(value: Any) -> Any:
     return value
 
 
-def as_text(body: dict[str, Any]) -> dict[str, Any]:
-    """A completion with text where a server put a number or an object in its place."""
-    body = json.loads(json.dumps(body))
-    if isinstance(body.get("id"), int):
-        body["id"] = str(body["id"])
-    for choice in body.get("choices") or []:
-        for call in (choice.get("message") or {}).get("tool_calls") or []:
-            function = call.get("function") or {}
-            if not isinstance(function.get("arguments"), str | None):
-                function["arguments"] = _arguments(function["arguments"])
-    return body
-
-
 def text_of(content: Any) -> str:
     """The text of a message's content, be it a string or parts."""
     if isinstance(content, list):
@@ -497,7 +484,8 @@ def merge_logprobs(parts: Iterable[Any]) -> dict[str, list[Any]] | None:
     """Log probabilities as lists, however many chunks they came in."""
     merged: dict[str, list[Any]] = {}
     for part in parts:
-        for name, values in (part or {}).items():
+        # A bare number is seen, too; there is nothing to put together then.
+        for name, values in part.items() if isinstance(part, dict) else ():
             if values:
                 merged[name] = merged.get(name, []) + values
     return plain(merged)

@@ -10,24 +10,25 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from conformance.allowances import sent_apart
 from conformance.oracle import merge_details, merge_logprobs, plain
-from support.upstream import Reply, rechunk
 
 from scallion import build_pipeline
 from scallion.providers import anthropic, openai, openrouter
+from support.upstream import Reply, rechunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from conformance.exchanges import Exchange
-    from support.upstream import Upstream
 
     from scallion import Pipeline
     from scallion.types import Choice, ModelResponse, StreamChunk, Usage
+    from support.upstream import Upstream
 
 # At most so many small pieces at either end of a large body: a million pieces of one byte would
 # take minutes and find nothing more.
-SMALL_PIECES = 1500
+SMALL_PIECES = 800
 
 
 @dataclass
@@ -97,9 +98,7 @@ def asked(exchange: Exchange) -> tuple[Any, dict[str, Any]]:
         for name, value in exchange.request.items()
         if name not in ("messages", "model", "stream", "stream_options")
     }
-    if "metadata" in params:  # Scallion's own `metadata` is never sent
-        params["extra_body"] = {"metadata": params.pop("metadata")}
-    return exchange.request["messages"], params
+    return exchange.request["messages"], sent_apart(params)
 
 
 # ------------------------------------------------------------------------------- descriptions
@@ -117,7 +116,7 @@ def describe(answer: ModelResponse | None, exchange: Exchange) -> dict[str, Any]
         "choices": [_describe_choice(choice) for choice in answer.choices],
         "usage": plain(answer.usage.to_dict()) if answer.usage else None,
         "service_tier": answer.service_tier,
-        "system_fingerprint": answer.system_fingerprint,
+        "system_fingerprint": answer.system_fingerprint or None,
         "upstream_provider": answer.upstream_provider,
     }
 
@@ -163,7 +162,6 @@ def _describe_message(answer: ModelResponse) -> dict[str, Any]:
         "finish_reason": answer.finish_reason,
         "native_finish_reason": choice.native_finish_reason if choice else None,
         "usage": _describe_anthropic_usage(answer.usage),
-        "blocks": None,  # checked by sending them back: `test_round_trip.py`
         "citations": [_citation(item, answer.text) for item in answer.message.annotations or []],
     }
 

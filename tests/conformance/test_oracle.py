@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from conformance.exchanges import Exchange
 
 
-@pytest.mark.exchanges(lambda exchange: exchange.expect is not None)
+@pytest.mark.exchanges(wanted=lambda exchange: exchange.expect is not None)
 def test_the_oracle_reads_a_fixture_as_its_author_does(exchange: Exchange):
     by_hand = dict(exchange.expect or {})
     # About the error alone, and checked where Scallion raises it.
@@ -44,7 +44,19 @@ def _assert_within(part: Any, whole: Any) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_events_are_split_as_the_standard_says(end: str):
-    lines = [": c", "data: a", "", "data:b", "data:  c", "id: 1", "", "event: e", "", "", "data: {}"]
+    lines = [
+        ": c",
+        "data: a",
+        "",
+        "data:b",
+        "data:  c",
+        "id: 1",
+        "",
+        "event: e",
+        "",
+        "",
+        "data: {}",
+    ]
     assert sse(("\ufeff" + end.join(lines)).encode()) == ["a", "b\n c", "{}"]
 
 

@@ -224,7 +224,7 @@ def message_stream(
             steps.append(_named("content_block_delta", index=index, delta=delta))
         elif isinstance(piece, Mapping):
             close_text()
-            opening, deltas = _unfold(piece)
+            opening, deltas = unfold(piece)
             open_block(opening)
             steps += [_named("content_block_delta", index=index, delta=delta) for delta in deltas]
             steps.append(_named("content_block_stop", index=index))
@@ -240,8 +240,8 @@ def message_stream(
     return _stream(steps, line_end, chunk_bytes, headers)
 
 
-def _unfold(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A block as it starts, and the deltas that complete it."""
+def unfold(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """One of Anthropic's blocks as it starts in a stream, and the deltas that complete it."""
     opening = dict(block)
     kind = block["type"]
     deltas: list[dict[str, Any]] = []
@@ -255,6 +255,9 @@ def _unfold(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, An
         parts = _fragments(block["thinking"])
         deltas += [{"type": "thinking_delta", "thinking": part} for part in parts]
         deltas.append({"type": "signature_delta", "signature": block.get("signature", "")})
+    elif kind == "compaction":
+        opening["content"] = None
+        deltas.append({"type": "compaction_delta", "content": block["content"]})
     elif "input" in block:
         opening["input"] = {}
         parts = ["", *_fragments(json.dumps(block["input"]))]

@@ -301,7 +301,7 @@ class Upstream:
             return Reply.whole(problem.encode(), 500, headers={"content-type": "text/plain"})
 
 
-class _Gone(Exception):  # noqa: N818 - not an error: the client has left
+class _Gone(Exception):
     pass
 
 

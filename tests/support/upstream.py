@@ -17,6 +17,7 @@ from support.answers import (
     message_stream,
     rechunk,
     sse,
+    unfold,
 )
 from support.server import (
     CLOSE,
@@ -57,4 +58,5 @@ __all__ = [
     "message_stream",
     "rechunk",
     "sse",
+    "unfold",
 ]

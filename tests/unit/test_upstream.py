@@ -9,6 +9,7 @@ import threading
 from contextlib import asynccontextmanager
 
 import pytest
+
 from support.upstream import (
     CLOSE,
     CUT,
