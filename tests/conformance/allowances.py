@@ -10,7 +10,6 @@ here on the oracle's side, so that these few functions are the whole list:
 | requests | `meaning` | a message may be spelled in several ways, and OpenAI takes no reasoning |
 | sent back | `sendable` | Anthropic refuses blank texts and inputs that are not objects |
 | sent back | `short_id` | OpenAI and Azure refused tool ids of more than 40 characters |
-| sent back | `started_anew` | a message that starts anew inside another was never seen on a wire |
 
 Recordings of Anthropic's are replayed with a request of our own: theirs are not in the shape that
 callers write. A recording of several answers, one after the other, counts as several exchanges.
@@ -22,10 +21,7 @@ there is no parity to check.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from conformance.exchanges import Exchange
+from typing import Any
 
 _NO_TEXT = {"type": "text", "text": ""}
 _REASONING = {"reasoning", "reasoning_content", "reasoning_details"}
@@ -110,13 +106,3 @@ class _ShortId(str):
 def short_id(call_id: str) -> str:
     """A tool id, or for a long one whatever short id stands in for it."""
     return call_id if len(call_id) <= 40 else _ShortId(call_id)
-
-
-def started_anew(exchange: Exchange) -> bool:
-    """Whether a second message starts while a block of the first is open.
-
-    Deltas cannot be unsaid, so the answer holds both; what of it to send back is anybody's guess.
-    """
-    before, start, _ = exchange.body.rpartition(b"event: message_start")
-    opened, closed = (before.count(b"event: content_block_" + end) for end in (b"start", b"stop"))
-    return bool(start) and opened > closed

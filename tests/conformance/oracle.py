@@ -320,13 +320,12 @@ def _anthropic_usage(usage: dict[str, Any]) -> dict[str, Any]:
 
 def _anthropic_stream(frames: list[dict[str, Any]]) -> Expected:
     message: dict[str, Any] = {"content": []}
-    blocks: dict[Any, dict[str, Any]] = {}
-    partial_json: dict[Any, str] = {}
-    started = 0
+    blocks: dict[int, dict[str, Any]] = {}
+    partial_json: dict[int, str] = {}
 
     def answer() -> dict[str, Any]:
-        for key, text in partial_json.items():
-            blocks[key]["input"] = json.loads(text) if _is_json(text) else text
+        for index, text in partial_json.items():
+            blocks[index]["input"] = json.loads(text) if _is_json(text) else text
         return _anthropic_answer(message | {"content": list(blocks.values())})
 
     for frame in frames:
@@ -340,16 +339,15 @@ def _anthropic_stream(frames: list[dict[str, Any]]) -> Expected:
                 error = "StreamInterruptedError"
             return Expected(error=error, answer=seen)
         if kind == "message_start":
-            # What an earlier message in the same body said has been delivered, so it stays.
+            # If it is not the first, a gateway tried again, and what came before is void.
             message = frame["message"]
-            started += 1
-            for at, block in enumerate(message["content"]):
-                blocks[started, "prefilled", at] = block
+            blocks = dict(enumerate(message["content"]))
+            partial_json = {}
         elif kind == "content_block_start":
-            blocks[started, frame["index"]] = dict(frame["content_block"])
+            blocks[frame["index"]] = dict(frame["content_block"])
         elif kind == "content_block_delta":
-            key = (started, frame["index"])
-            _add_anthropic_delta(blocks[key], partial_json, key, frame["delta"])
+            index = frame["index"]
+            _add_anthropic_delta(blocks[index], partial_json, index, frame["delta"])
         elif kind == "message_delta":
             message |= {name: value for name, value in frame["delta"].items() if value is not None}
             counted = frame.get("usage") or {}
@@ -361,12 +359,12 @@ def _anthropic_stream(frames: list[dict[str, Any]]) -> Expected:
 
 
 def _add_anthropic_delta(
-    block: dict[str, Any], partial_json: dict[Any, str], key: Any, delta: dict[str, Any]
+    block: dict[str, Any], partial_json: dict[int, str], index: int, delta: dict[str, Any]
 ) -> None:
     match delta["type"]:
         case "input_json_delta":
-            if partial := partial_json.get(key, "") + delta["partial_json"]:
-                partial_json[key] = partial
+            if partial := partial_json.get(index, "") + delta["partial_json"]:
+                partial_json[index] = partial
         case "citations_delta":
             block["citations"] = [*(block.get("citations") or []), delta["citation"]]
         case "text_delta" | "thinking_delta" | "signature_delta" | "compaction_delta":

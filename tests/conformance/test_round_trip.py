@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conformance.allowances import sendable, short_id, started_anew
+from conformance.allowances import sendable, short_id
 from conformance.oracle import expect, merge_details, text_of
 from conformance.replay import as_recorded, replay, scallion
 
@@ -20,7 +20,7 @@ def _answered(exchange: Exchange) -> bool:
 
 
 def _messages(exchange: Exchange) -> bool:
-    return exchange.endpoint == "messages" and _answered(exchange) and not started_anew(exchange)
+    return exchange.endpoint == "messages" and _answered(exchange)
 
 
 def _chat(exchange: Exchange) -> bool:
