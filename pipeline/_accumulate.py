@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from .types import (
@@ -13,7 +14,6 @@ from .types import (
     ModelResponse,
     StreamChunk,
     ToolCall,
-    text_of,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _RARE = (
 
 
 class Accumulator:
-    """Adds chunks up. Linear in what it is given: texts are joined once, when asked for."""
+    """Adds chunks up. Linear in what it is given: all that grows is joined once, when asked for."""
 
     __slots__ = ("_choices", "_extra", "_head", "usage")
 
@@ -50,6 +50,8 @@ class Accumulator:
             state = self._choices.get(choice.index)
             if state is None:
                 state = self._choices[choice.index] = _Choice()
+                self._note_head(chunk)
+            elif choice.finish_reason is not None:
                 self._note_head(chunk)
             state.add(choice)
         if chunk.usage is not None:
@@ -76,7 +78,8 @@ class Accumulator:
     def _note_head(self, chunk: StreamChunk) -> None:
         for name in _HEAD:
             value = getattr(chunk, name)
-            if value:  # Azure's first chunk has "" for a model
+            # Azure's first chunk has "" for a model.
+            if value or (value is not None and name not in self._head):
                 self._head[name] = value
         if chunk.model_extra:
             self._extra.update(chunk.model_extra)
@@ -86,15 +89,15 @@ class _Choice:
     """One choice, being added up."""
 
     __slots__ = (
-        "content", "content_filter_results", "extra", "finish_reason", "logprobs", "merged",
-        "native_finish_reason", "parts", "tool_calls",
+        "content", "content_filter_results", "extra", "finish_reason", "known_calls", "logprobs",
+        "merged", "native_finish_reason", "tool_calls",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.content: list[str] = []
-        self.parts: list[Any] = []
+        self.content: list[str | list[Any]] = []
         self.merged: dict[str, list[Any]] = {}
-        self.tool_calls: list[_ToolCall] = []
+        self.tool_calls: list[_ToolCall] | None = None
+        self.known_calls: dict[object, _ToolCall] = {}
         self.finish_reason: str | None = None
         self.native_finish_reason: str | None = None
         self.logprobs: list[Any] = []
@@ -104,17 +107,11 @@ class _Choice:
     def add(self, choice: ChunkChoice) -> None:
         delta = choice.delta
         content = delta.content
-        if content:
-            if isinstance(content, str):
-                self.content.append(content)
-            else:
-                self.content.append(text_of(content))
-                self.parts.extend(content)
-        elif content is not None and not self.content:
-            self.content.append("")  # "" and null are different answers
-        if delta.tool_calls:
-            for fragment in delta.tool_calls:
-                self._add_tool_call(fragment)
+        # "" and null are different answers, so an empty text is kept until there is a better one.
+        if content or (content is not None and not self.content):
+            self.content.append(content)
+        if delta.tool_calls is not None:
+            self._add_tool_calls(delta.tool_calls)
         if (  # Spelled out, because this runs for every chunk and is nearly always false.
             delta.role is not None
             or delta.reasoning is not None
@@ -131,40 +128,54 @@ class _Choice:
                 value = getattr(delta, name)
                 if value is not None:
                     self.merged.setdefault(name, []).append(value)
+        # Some servers repeat the reason in a second chunk; the first one stands.
         if choice.finish_reason is not None:
-            # Some servers repeat the reason in a second chunk; the first one stands.
             self.finish_reason = self.finish_reason or choice.finish_reason
+        if choice.native_finish_reason is not None:
             self.native_finish_reason = self.native_finish_reason or choice.native_finish_reason
         if choice.logprobs is not None:
             self.logprobs.append(choice.logprobs)
-        if choice.content_filter_results:
-            self.content_filter_results = choice.content_filter_results
+        if choice.content_filter_results is not None:
+            self.content_filter_results = (
+                choice.content_filter_results or self.content_filter_results or {}
+            )
         if choice.model_extra:
             self.extra.update(choice.model_extra)
 
-    def _add_tool_call(self, fragment: ToolCall) -> None:
-        for call in reversed(self.tool_calls):
-            if fragment.index == call.index and (
-                # The same index with a new id is another call: some servers number all of them 0.
-                not fragment.id or not call.id or fragment.id == call.id
-            ):
-                call.add(fragment)
-                return
-        call = _ToolCall(fragment.index)
-        call.add(fragment)
-        self.tool_calls.append(call)
+    def _add_tool_calls(self, fragments: list[ToolCall]) -> None:
+        if self.tool_calls is None:
+            self.tool_calls = []
+        calls, known = self.tool_calls, self.known_calls
+        for position, fragment in enumerate(fragments):
+            # By the protocol the index tells which call goes on. But some servers number every call
+            # 0, so an id counts for more; and some number none, so then it is the last that came.
+            index, id = fragment.index, fragment.id
+            call = known.get((index, id)) if id else None
+            if call is None:
+                if index is not None:
+                    call = known.get(index)
+                elif calls and position == 0:
+                    call = calls[-1]
+            if call is None or not call.goes_on_with(fragment):
+                call = _ToolCall(index)
+                calls.append(call)
+            call.add(fragment)
+            known[index] = call
+            if id:
+                known[index, id] = call
 
     def build(self, index: int) -> Choice:
         merged = self.merged
+        annotations = merged.get("annotations")
         message = Message(
-            role=merged["role"][0] if "role" in merged else "assistant",
-            content=self.parts or ("".join(self.content) if self.content else None),
-            tool_calls=[call.build() for call in self.tool_calls] or None,
+            role=next((role for role in merged.get("role", ()) if role), "assistant"),
+            content=_content(self.content),
+            tool_calls=None if self.tool_calls is None else _calls(self.tool_calls),
             refusal=_joined(merged.get("refusal")),
             reasoning=_joined(merged.get("reasoning")),
             reasoning_content=_joined(merged.get("reasoning_content")),
             reasoning_details=_details(merged.get("reasoning_details")),
-            annotations=[a for batch in merged.get("annotations", ()) for a in batch] or None,
+            annotations=None if annotations is None else list(chain.from_iterable(annotations)),
             audio=_object(merged.get("audio")),
             function_call=_function(merged.get("function_call")),
             provider_content=merged["provider_content"][-1]
@@ -177,7 +188,7 @@ class _Choice:
             message=message,
             finish_reason=self.finish_reason,
             native_finish_reason=self.native_finish_reason,
-            logprobs=_logprobs(self.logprobs),
+            logprobs=_grown("logprobs", self.logprobs),
             content_filter_results=self.content_filter_results,
             model_extra=dict(self.extra) or None,
         )
@@ -186,15 +197,24 @@ class _Choice:
 class _ToolCall:
     """One tool call, being put together from its fragments."""
 
-    __slots__ = ("arguments", "extra", "id", "index", "name", "type")
+    __slots__ = ("extra", "functions", "id", "index", "name", "type", "with_arguments")
 
     def __init__(self, index: int | None) -> None:
         self.index = index
         self.id: str | None = None
         self.type: str | None = None
         self.name: str | None = None
-        self.arguments: list[str] = []
+        self.with_arguments = False
+        self.functions: list[FunctionCall] = []
         self.extra: list[dict[str, Any]] = []
+
+    def goes_on_with(self, fragment: ToolCall) -> bool:
+        if fragment.id and self.id and fragment.id != self.id:
+            return False
+        # The name is whole in the first fragment, and some servers repeat it in each. Another one
+        # after arguments is another call.
+        name = fragment.function.name if fragment.function is not None else None
+        return not name or not self.with_arguments or name == self.name
 
     def add(self, fragment: ToolCall) -> None:
         self.id = self.id or fragment.id
@@ -203,21 +223,44 @@ class _ToolCall:
             self.extra.append(fragment.model_extra)
         function = fragment.function
         if function is not None:
-            # Whole in the first fragment by the protocol; some servers repeat it in each.
+            self.functions.append(function)
             self.name = self.name or function.name
-            if function.arguments:
-                self.arguments.append(function.arguments)
+            self.with_arguments = self.with_arguments or bool(function.arguments)
 
     def build(self) -> ToolCall:
-        function = None
-        if self.name is not None or self.arguments:
-            function = FunctionCall(name=self.name, arguments="".join(self.arguments))
         return ToolCall(
             id=self.id,
-            type=self.type or ("function" if function else None),
-            function=function,
+            type=self.type or ("function" if self.functions else None),
+            function=_function(self.functions),
             model_extra=_object(self.extra),
         )
+
+
+def _calls(calls: list[_ToolCall]) -> list[ToolCall]:
+    if any(call.index is None for call in calls):
+        return [call.build() for call in calls]
+    return [call.build() for call in sorted(calls, key=lambda call: call.index or 0)]
+
+
+def _content(pieces: list[str | list[Any]]) -> str | list[Any] | None:
+    """One text; or parts, if any came as parts, with the texts between them as parts as well."""
+    parts: list[Any] = []
+    texts: list[str] = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            texts.append(piece)
+        elif piece:
+            parts += _text_part(texts)
+            texts.clear()
+            parts += piece
+    if parts:
+        return parts + _text_part(texts)
+    return "".join(texts) if texts else pieces[0] if pieces else None
+
+
+def _text_part(texts: list[str]) -> list[Any]:
+    text = "".join(texts)
+    return [{"type": "text", "text": text}] if text else []
 
 
 def _joined(texts: list[str] | None) -> str | None:
@@ -225,33 +268,42 @@ def _joined(texts: list[str] | None) -> str | None:
 
 
 def _function(fragments: list[FunctionCall] | None) -> FunctionCall | None:
-    if fragments is None:
+    if not fragments:
         return None
-    names = [f.name for f in fragments if f.name]
+    names = [f.name for f in fragments if f.name is not None]
+    arguments = [f.arguments for f in fragments if f.arguments is not None]
     return FunctionCall(
-        name=names[0] if names else None,
-        arguments="".join(f.arguments for f in fragments if f.arguments),
+        name=next((name for name in names if name), names[0] if names else None),
+        arguments="".join(arguments) if arguments else None,
+        model_extra=_object([f.model_extra for f in fragments if f.model_extra]),
     )
 
 
 def _object(fragments: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    """Merge objects that arrive in parts: texts grow, lists extend, anything else is replaced."""
-    merged: dict[str, Any] = {}
-    for fragment in fragments or ():
+    """Merge objects that arrive in parts."""
+    if not fragments:
+        return None
+    values: dict[str, list[Any]] = {}
+    for fragment in fragments:
         for name, value in fragment.items():
-            before = merged.get(name)
-            if isinstance(before, list) and isinstance(value, list):
-                merged[name] = [*before, *value]
-            elif isinstance(before, str) and isinstance(value, str) and name not in _LABELS:
-                merged[name] = before + value
-            elif isinstance(before, dict) and isinstance(value, dict):
-                merged[name] = _object([before, value])
-            elif value is not None or name not in merged:
-                merged[name] = value
-    return merged or None
+            values.setdefault(name, []).append(value)
+    return {name: _grown(name, parts) for name, parts in values.items()}
 
 
-_LABELS = frozenset({"id", "type", "format", "signature", "name", "role"})
+def _grown(name: str, parts: list[Any]) -> Any:
+    """What a field became: texts grow, lists extend, objects merge; of others the last stands."""
+    said = [part for part in parts if part is not None]
+    if len(said) <= 1:
+        return said[0] if said else None
+    kinds = {type(part) for part in said}
+    if kinds == {str} and name not in _LABELS:
+        return "".join(said)
+    if kinds == {list}:
+        return list(chain.from_iterable(said))
+    return _object(said) if kinds == {dict} else said[-1]
+
+
+_LABELS = frozenset({"id", "type", "format", "signature", "name", "role", "channel"})
 """Texts that name something: sent again they replace, they do not grow."""
 
 
@@ -259,28 +311,23 @@ def _details(batches: list[list[Any]] | None) -> list[Any] | None:
     """OpenRouter's reasoning details: fragments of one block share its type and index."""
     if batches is None:
         return None
-    blocks: list[list[dict[str, Any]]] = []
-    loose: list[Any] = []
-    for detail in (detail for batch in batches for detail in batch):
-        if not isinstance(detail, dict):
-            loose.append(detail)
-        elif blocks and _same_block(blocks[-1][-1], detail):
-            blocks[-1].append(detail)
-        else:
-            blocks.append([detail])
-    return [_object(block) for block in blocks] + loose
-
-
-def _same_block(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(one.get(name) == other.get(name) for name in ("type", "index")) and (
-        not other.get("id") or other.get("id") == one.get("id")
-    )
-
-
-def _logprobs(parts: list[Any]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    return _object([part for part in parts if isinstance(part, dict)])
+    blocks: list[list[Any]] = []
+    known: dict[object, list[Any]] = {}
+    for batch in batches:
+        for position, detail in enumerate(batch):
+            if not isinstance(detail, dict):
+                blocks.append([detail])
+                continue
+            index, id = detail.get("index"), detail.get("id")
+            key = f"{detail.get('type')} {index}"
+            # Without an index, the block that came last goes on. But in one batch, such blocks are
+            # different ones: a whole answer has them so.
+            block = known.get(key) if index is not None or position == 0 else None
+            if block is None or (id and id != block[0].get("id")):
+                block = known[key] = []
+                blocks.append(block)
+            block.append(detail)
+    return [_object(block) if isinstance(block[0], dict) else block[0] for block in blocks]
 
 
 # ------------------------------------------------------------------------------ and the way back
@@ -293,19 +340,22 @@ def chunks_of(answer: ModelResponse) -> list[StreamChunk]:
     """
     head: dict[str, Any] = {name: getattr(answer, name) for name in _HEAD}
     head["object"] = "chat.completion.chunk"
+    choices = [(choice.index, choice) for choice in answer.choices]
+    if len({index for index, _ in choices}) < len(choices):
+        choices = list(enumerate(answer.choices))  # a server that does not number them
     content = [
-        ChunkChoice(index=choice.index, delta=_delta(choice.message), logprobs=choice.logprobs)
-        for choice in answer.choices
+        ChunkChoice(index=index, delta=_delta(choice.message), logprobs=choice.logprobs)
+        for index, choice in choices
     ]
     finish = [
         ChunkChoice(
-            index=choice.index,
+            index=index,
             finish_reason=choice.finish_reason,
             native_finish_reason=choice.native_finish_reason,
             content_filter_results=choice.content_filter_results,
             model_extra=choice.model_extra,
         )
-        for choice in answer.choices
+        for index, choice in choices
     ]
     return [
         StreamChunk(choices=content, **head),
