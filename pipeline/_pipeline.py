@@ -151,8 +151,10 @@ class Pipeline:
         Raises:
             LLMClientError: it failed before any content.
         """
-        if request.model is None and self.model is not None:
-            request = request.replace(model=self.model)
+        if request.provider is None or (request.model is None and self.model is not None):
+            request = request.replace(
+                model=request.model or self.model, provider=request.provider or self.provider
+            )
         outer = _opened.get()
         opened: list[Response] = []
         token = _opened.set(opened)
@@ -233,7 +235,9 @@ class Pipeline:
             context.deadline = context.started + deadline
         # As in the SDKs, None means "not given".
         given = {name: value for name, value in params.items() if value is not None}
-        return Request(model or self.model, as_messages(messages), given, stream, context)
+        return Request(
+            model or self.model, as_messages(messages), given, stream, context, self.provider
+        )
 
     async def _send(self, request: Request) -> Response:
         deadline = request.context.deadline
@@ -249,7 +253,8 @@ class Pipeline:
 
     async def _ask_provider(self, request: Request) -> Response:
         """The innermost handler: one attempt, recorded, and read up to its first content."""
-        handler = request.provider or self.provider
+        handler = request.provider
+        assert handler is not None
         if isinstance(handler, Pipeline):  # it records its own attempts
             return await handler(request.replace(provider=None))
         if request.model is None:

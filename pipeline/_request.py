@@ -171,7 +171,8 @@ class Request(Struct, frozen=True, eq=False):
             in place: other copies of the request share it.
         stream: Whether the caller iterates over chunks. Layers need not look at it.
         context: Shared by all copies.
-        provider: The handler to ask instead of the pipeline's own, if any.
+        provider: The handler that will be asked at the innermost. The pipeline puts its own here,
+            unless the request brings one.
     """
 
     model: str | None

@@ -32,6 +32,7 @@ class AnthropicClient(SDKClient):
     name: ClassVar[str] = "anthropic"
     path: ClassVar[str] = "/v1/messages"
     key_variable: ClassVar[str] = "ANTHROPIC_API_KEY"
+    address_variable: ClassVar[str] = "ANTHROPIC_BASE_URL"
 
     def make_client(self) -> Any:
         """An `AsyncAnthropic` over aiohttp: its default transport slows down under load."""

@@ -69,6 +69,14 @@ class BaseLLMClient(ABC):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
+    def identity(self, model: str) -> str:
+        """Whose answers these are: the provider, its address and the account, but no secret.
+
+        Answers of one identity to equal requests may stand for each other; caches rely on it.
+        """
+        del model
+        return self.name
+
     def wire_model(self, model: str) -> str:
         """The model's name as the provider knows it: without the prefix that chose the adapter."""
         return model.removeprefix(f"{self.name}/")

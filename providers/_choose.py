@@ -197,6 +197,10 @@ class AutoProvider:
             client = self._clients.setdefault(provider, get_client(provider))
         return client
 
+    def identity(self, model: str) -> str:
+        """The identity of the adapter that serves `model`."""
+        return self.client_for(model).identity(model)
+
     async def aclose(self) -> None:
         """Close the adapters that were used."""
         for client in list(self._clients.values()):

@@ -28,6 +28,7 @@ class OpenAIClient(SDKClient):
     name: ClassVar[str] = "openai"
     path: ClassVar[str] = "/chat/completions"
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
+    address_variable: ClassVar[str] = "OPENAI_BASE_URL"
 
     _usage_refused = False
     """Whether the server turned out not to know `stream_options`: then it is left out."""

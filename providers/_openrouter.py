@@ -19,11 +19,12 @@ class OpenRouterClient(OpenAIClient):
 
     name: ClassVar[str] = "openrouter"
     key_variable: ClassVar[str] = "OPENROUTER_API_KEY"
+    address_variable: ClassVar[str] = "OPENROUTER_BASE_URL"
 
     def client_settings(self, http_client: Any) -> dict[str, Any]:
         """OpenAI's, with OpenRouter's address and key instead of OpenAI's own variables."""
         settings = super().client_settings(http_client)
-        settings.setdefault("base_url", os.environ.get("OPENROUTER_BASE_URL") or BASE_URL)
+        settings.setdefault("base_url", os.environ.get(self.address_variable) or BASE_URL)
         if not settings.get("api_key"):
             key = os.environ.get(self.key_variable)
             if not key:

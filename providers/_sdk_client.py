@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import os
 from abc import abstractmethod
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -78,6 +80,9 @@ class SDKClient(BaseLLMClient):
     key_variable: ClassVar[str]
     """The environment variable that holds the key."""
 
+    address_variable: ClassVar[str]
+    """The environment variable that may hold the base URL."""
+
     def __init__(
         self, config: ClientConfig | None = None, *, client: Any = None, **settings: Any
     ) -> None:
@@ -107,6 +112,21 @@ class SDKClient(BaseLLMClient):
         held = self._clients.pop(asyncio.get_running_loop(), None)
         if held is not None:
             await held.aclose()
+
+    def identity(self, model: str) -> str:
+        """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it."""
+        del model
+        client, config = self._given_client, self.config
+        if client is not None:
+            address, key = str(client.base_url), getattr(client, "api_key", None)
+        else:
+            address = config.base_url or os.environ.get(self.address_variable) or ""
+            key = config.api_key or os.environ.get(self.key_variable)
+        account = str(key) if isinstance(key, str) else repr(type(key))
+        extra = repr(sorted((config.default_headers or {}).items()))
+        extra += repr(sorted((k, v) for k, v in config.options.items() if isinstance(v, str)))
+        hashed = blake2b(f"{account}\0{extra}".encode(), key=b"scallion account", digest_size=16)
+        return f"{self.name} {address} {hashed.hexdigest()}"
 
     def __repr__(self) -> str:
         where = f"base_url={self.config.base_url!r}" if self.config.base_url else ""
