@@ -1,0 +1,128 @@
+"""log(): what is said, how loudly, and what is never said unasked."""
+
+import logging
+
+import pytest
+import structlog
+
+from scallion import Response, build_pipeline
+from scallion.exceptions import InvalidRequestError, ServerError
+from scallion.middlewares import fallback, log, retry
+from scallion.providers import fake
+from scallion.testing import ManualClock
+from scallion.types import StreamChunk
+from support.chunks import Source
+
+
+@pytest.fixture
+def events():
+    with structlog.testing.capture_logs(
+        processors=[structlog.contextvars.merge_contextvars]
+    ) as captured:
+        yield captured
+
+
+def pipeline(provider, *layers, **settings):
+    clock = ManualClock(auto=True)
+    return build_pipeline([log(**settings), *layers], provider=provider, model="m", clock=clock)
+
+
+@pytest.mark.parametrize("mode", ["complete", "stream"])
+async def test_a_call_is_two_events(events, mode):
+    llm = pipeline(fake(["Hi there"]))
+    if mode == "complete":
+        await llm.complete("hello", tenant="acme", metadata={"job": 7})
+    else:
+        await llm.stream("hello", tenant="acme", metadata={"job": 7}).collect()
+
+    started, settled = events
+    assert (started["event"], started["log_level"]) == ("call started", "debug")
+    assert (settled["event"], settled["log_level"]) == ("call settled", "info")
+    assert settled["id"] == started["id"]
+    expected = {
+        "model": "m", "answered_by": "m", "provider": "fake", "status": "completed", "attempts": 1,
+        "tenant": "acme", "metadata": {"job": 7}, "prompt_tokens": 2, "completion_tokens": 3,
+    }  # fmt: skip
+    assert expected.items() <= settled.items()
+    assert settled["latency"] >= 0
+    assert ("first_token_after" in settled) is (mode == "stream")
+
+
+async def test_prompts_and_answers_are_not_logged_unasked(events):
+    await pipeline(fake(["the answer"])).complete("the prompt")
+    await pipeline(fake(["the answer"])).stream("the prompt").collect()
+
+    assert "the prompt" not in str(events)
+    assert "the answer" not in str(events)
+
+
+async def test_prompts_are_logged_when_asked_shortened_and_redacted(events):
+    llm = pipeline(
+        fake(["secret " * 10]),
+        prompts=True,
+        max_length=20,
+        redact=lambda text: text.replace("secret", "***"),
+    )
+    await llm.complete("my secret is long, very long indeed")
+
+    assert events[0]["prompt"] == "my *** is long, very…"
+    assert events[1]["answer"] == "*** *** *** *** *** …"
+
+
+async def test_a_retried_call_is_a_warning_and_a_failed_one_an_error(events):
+    llm = pipeline(fake([ServerError("down"), "Hi"]), retry())
+    await llm.complete("hello")
+    llm = pipeline(fake([InvalidRequestError("the prompt was: hello", provider="fake")]))
+    with pytest.raises(InvalidRequestError):
+        await llm.complete("hello")
+
+    retried, failed = events[1], events[3]
+    assert (retried["log_level"], retried["attempts"]) == ("warning", 2)
+    assert (failed["log_level"], failed["status"]) == ("error", "failed")
+    assert failed["error"] == "InvalidRequestError"
+    assert "the prompt was" not in str(events)
+
+
+async def test_a_failed_over_call_says_who_answered(events):
+    llm = pipeline(fake([ServerError("down"), "Hi"]), fallback(["other"]))
+    await llm.complete("hello")
+
+    assert events[1]["log_level"] == "warning"
+    assert (events[1]["model"], events[1]["answered_by"]) == ("m", "other")
+
+
+async def test_a_broken_off_stream_is_a_warning(events):
+    async def provider(request):
+        return Response.streaming(Source([StreamChunk.of("a")], [StreamChunk.of("b")]), request)
+
+    async with pipeline(provider).stream("hello") as stream:
+        async for _ in stream:
+            break
+
+    assert (events[1]["log_level"], events[1]["status"]) == ("warning", "closed")
+
+
+async def test_context_variables_of_the_caller_appear(events):
+    with structlog.contextvars.bound_contextvars(request_id="r1"):
+        await pipeline(fake()).complete("hello")
+
+    assert [event["request_id"] for event in events] == ["r1", "r1"]
+
+
+async def test_a_standard_logger_works_too(caplog):
+    logger = logging.getLogger("app")
+    with caplog.at_level(logging.DEBUG, logger="app"):
+        await pipeline(fake(["Hi"]), logger=logger).complete("hello")
+
+    started, settled = caplog.records
+    assert (started.levelname, settled.levelname) == ("DEBUG", "INFO")
+    assert settled.getMessage().startswith("call settled id=")
+    assert settled.scallion["status"] == "completed"
+
+
+async def test_the_level_can_be_chosen(events):
+    await pipeline(fake(), level="debug").complete("hello")
+
+    assert events[1]["log_level"] == "debug"
+    with pytest.raises(ValueError, match="unknown level 'loud'"):
+        log(level="loud")
