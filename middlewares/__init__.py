@@ -6,21 +6,45 @@ A middleware of your own is any `async def name(request, call_next)` that return
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._budget import Remaining as Remaining
+    from ._budget import budget as budget
+    from ._cost import cost as cost
     from ._fallback import Target as Target
     from ._fallback import fallback as fallback
+    from ._ledger import Entry as Entry
+    from ._ledger import Ledger as Ledger
+    from ._log import log as log
     from ._retry import retry as retry
     from ._retry_budget import RetryBudget as RetryBudget
     from ._timeout import timeout as timeout
 
 _HOME = {
+    "Entry": "_ledger",
+    "Ledger": "_ledger",
+    "Remaining": "_budget",
     "RetryBudget": "_retry_budget",
     "Target": "_fallback",
+    "budget": "_budget",
+    "cost": "_cost",
     "fallback": "_fallback",
+    "log": "_log",
     "retry": "_retry",
     "timeout": "_timeout",
 }
 
-__all__ = ["RetryBudget", "Target", "fallback", "retry", "timeout"]
+__all__ = [
+    "Entry",
+    "Ledger",
+    "Remaining",
+    "RetryBudget",
+    "Target",
+    "budget",
+    "cost",
+    "fallback",
+    "log",
+    "retry",
+    "timeout",
+]
 
 
 def __getattr__(name: str) -> object:

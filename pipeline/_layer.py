@@ -8,7 +8,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ._pipeline import Handler, Middleware
     from ._request import Request
@@ -56,6 +56,16 @@ def layer(factory: Callable[P, Middleware]) -> Callable[P, Layer]:
         return Layer(factory.__name__, factory.__module__, arguments, factory(*args, **kwargs))
 
     return make
+
+
+def not_default(factory: Callable[..., object], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `arguments` that say something: for factories whose layers are of their own kind."""
+    defaults = {name: p.default for name, p in signature(factory).parameters.items()}
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name in defaults and value is not defaults[name]
+    }
 
 
 def _rebuild(module: str, name: str, arguments: dict[str, Any]) -> Layer:

@@ -1,0 +1,92 @@
+"""What one attempt cost: from the provider's count, or estimated from what arrived."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from scallion.costs import price
+from scallion.types import Usage
+
+if TYPE_CHECKING:
+    from scallion._request import Attempt, Request
+    from scallion.costs import Cost, PriceTable
+    from scallion.types import ModelResponse
+
+
+class Charge(NamedTuple):
+    """The bill of one attempt.
+
+    Attributes:
+        usage: Its tokens; `None` if nothing is billed.
+        cost: `None` if the model's price is not known.
+        exact: Whether both are the provider's own count, at known prices.
+    """
+
+    usage: Usage | None
+    cost: Cost | None
+    exact: bool
+
+
+NOTHING = Usage()
+
+
+def charge_of(attempt: Attempt, request: Request, prices: PriceTable) -> Charge:
+    """The bill of an attempt that has ended.
+
+    Providers bill no request that they answered with an error. One that broke off was billed for
+    the prompt and for what had been generated, which is estimated here from what arrived. What
+    became of one that was never answered, nobody knows: nothing, estimated.
+    """
+    answer = attempt.response
+    if answer is None or not (answer.choices or answer.usage):
+        rejected = attempt.status == "failed" and getattr(attempt.error, "status_code", None)
+        return Charge(None, price_of(NOTHING, attempt, prices), bool(rejected))
+    usage = answer.usage
+    if usage is None or attempt.status != "completed":
+        usage = estimated_usage(answer, request)
+    cost = price_of(usage, attempt, prices)
+    return Charge(usage, cost, attempt.exact and cost is not None and cost.exact)
+
+
+def price_of(usage: Usage, attempt: Attempt, prices: PriceTable) -> Cost | None:
+    """The price of a usage, by the model that answered or else the one that was asked."""
+    answer = attempt.response
+    at = datetime.fromtimestamp(attempt.started_at, UTC)
+    tier = answer.service_tier if answer is not None else None
+    answered = answer.model if answer is not None else None
+    for model in (answered, attempt.model):
+        if model is not None:
+            cost = price(
+                model, usage, provider=attempt.provider, service_tier=tier, at=at, prices=prices
+            )
+            if cost is not None:
+                return cost
+    return None
+
+
+def estimated_usage(answer: ModelResponse, request: Request) -> Usage:
+    """The usage of an answer that is not whole, or that came without a count."""
+    from scallion.tokens import count_tokens, estimate
+
+    known = answer.usage or NOTHING
+    prompt = known.prompt_tokens or estimate(request).tokens
+    model = answer.model or request.model or ""
+    texts: list[str] = []
+    for choice in answer.choices:
+        message = choice.message
+        reasoning = message.reasoning or message.reasoning_content
+        texts += [message.text, message.refusal or "", reasoning or ""]
+        for call in message.tool_calls or ():
+            if call.function is not None:
+                texts += [call.function.name or "", call.function.arguments or ""]
+    generated = sum(count_tokens(text, model) for text in texts if text)
+    completion = max(known.completion_tokens, generated)
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        prompt_tokens_details=known.prompt_tokens_details,
+        completion_tokens_details=known.completion_tokens_details,
+        model_extra=known.model_extra,
+    )

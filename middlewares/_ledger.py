@@ -1,0 +1,164 @@
+"""The books: one entry per attempt, and totals that stay right however many there were."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict, deque
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotation
+from decimal import Decimal
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from scallion.types import Usage  # noqa: TC001
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ZERO = Decimal(0)
+
+
+class Entry(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """One attempt, as it is billed.
+
+    Attributes:
+        model: The model that answered, or else the one that was asked.
+        status: As `Attempt.status`, or `cached` for an answer that a cache gave.
+        cost: US dollars; `None` if the model's price is not known.
+        breakdown: `cost` by what was paid for; see `scallion.costs.Cost`.
+        exact: False if the tokens or the price had to be estimated.
+        saved: What a cached answer would have cost.
+        at: When the attempt began, in UTC.
+    """
+
+    model: str
+    provider: str
+    status: str
+    at: datetime
+    cost: Decimal | None
+    exact: bool
+    usage: Usage | None = None
+    breakdown: dict[str, Decimal] = {}
+    saved: Decimal | None = None
+    tenant: str | None = None
+    metadata: dict[str, Any] = {}
+    call_id: str | None = None
+    request_id: str | None = None
+
+
+class Ledger:
+    """What was spent, by whom and on what. Safe to share between pipelines, tasks and threads.
+
+    Totals cover everything since the ledger was made; the entries are the latest ones.
+
+    Args:
+        max_entries: How many entries to keep.
+    """
+
+    def __init__(self, *, max_entries: int = 10_000) -> None:
+        self._entries: deque[Entry] = deque(maxlen=max_entries)
+        self._total = self._saved = ZERO
+        self._by: dict[str, dict[Any, Decimal]] = {
+            "model": defaultdict(Decimal),
+            "provider": defaultdict(Decimal),
+            "tenant": defaultdict(Decimal),
+        }
+        self._by_metadata: dict[str, dict[Any, Decimal]] = {}
+        self._unpriced = 0
+        self._lock = Lock()
+
+    @property
+    def total(self) -> Decimal:
+        """US dollars spent, without the calls whose price is not known (see `unpriced`)."""
+        return self._total
+
+    @property
+    def saved(self) -> Decimal:
+        """US dollars that cached answers would have cost."""
+        return self._saved
+
+    @property
+    def unpriced(self) -> int:
+        """How many attempts had no known price."""
+        return self._unpriced
+
+    @property
+    def by_model(self) -> dict[str, Decimal]:
+        """US dollars by the model that answered."""
+        return self._copy(self._by["model"])
+
+    @property
+    def by_provider(self) -> dict[str, Decimal]:
+        """US dollars by provider."""
+        return self._copy(self._by["provider"])
+
+    @property
+    def by_tenant(self) -> dict[str | None, Decimal]:
+        """US dollars by tenant; `None` for calls without one."""
+        return self._copy(self._by["tenant"])
+
+    def by_metadata(self, key: str) -> dict[Any, Decimal]:
+        """US dollars by the value that calls had for `key` in their metadata."""
+        return self._copy(self._by_metadata.get(key, {}))
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The latest entries, oldest first."""
+        with self._lock:
+            return tuple(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        """Enter one attempt."""
+        with self._lock:
+            self._entries.append(entry)
+            self._saved += entry.saved or ZERO
+            if entry.cost is None:
+                self._unpriced += 1
+                return
+            self._total += entry.cost
+            self._by["model"][entry.model] += entry.cost
+            self._by["provider"][entry.provider] += entry.cost
+            self._by["tenant"][entry.tenant] += entry.cost
+            for key, value in entry.metadata.items():
+                sums = self._by_metadata.setdefault(key, defaultdict(Decimal))
+                # A value that cannot be a key is a document, not a label.
+                if isinstance(value, (str, int, float, bool, type(None))):
+                    sums[value] += entry.cost
+
+    def to_jsonl(self, path: str | Path) -> None:
+        """Write the entries to a file, one JSON object per line."""
+        lines = [msgspec.json.encode(row) for row in self._rows()]
+        Path(path).write_bytes(b"".join(line + b"\n" for line in lines))
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the entries to a CSV file, without breakdowns and metadata."""
+        columns = [
+            "at", "model", "provider", "status", "cost", "exact", "saved", "prompt_tokens",
+            "completion_tokens", "tenant", "call_id", "request_id",
+        ]  # fmt: skip
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+            writer.writeheader()
+            for row in self._rows():
+                writer.writerow({**row, **(row.get("usage") or {})})
+
+    def __repr__(self) -> str:
+        return f"<Ledger ${self._total} in {len(self._entries)} entries>"
+
+    def __reduce__(self) -> tuple[type[Ledger], tuple[()]]:
+        # Another process keeps books of its own: what was spent here must not be counted twice.
+        return Ledger, ()
+
+    def _copy(self, sums: dict[Any, Decimal]) -> dict[Any, Decimal]:
+        with self._lock:
+            return dict(sums)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for entry in self.entries:
+            row: dict[str, Any] = msgspec.to_builtins(entry)
+            if entry.usage is not None:
+                row["usage"] = entry.usage.to_dict()
+            yield row

@@ -1,0 +1,339 @@
+"""budget(): what is reserved, refused, settled and given back."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from scallion import Response, build_pipeline
+from scallion import exceptions as e
+from scallion.costs import PriceTable, register_price
+from scallion.middlewares import budget, fallback, retry
+from scallion.stores import Window, memory
+from scallion.testing import ManualClock
+from scallion.types import StreamChunk, Usage
+from support.chunks import STOP, Source, answer
+
+USED = Usage(prompt_tokens=10, completion_tokens=10, total_tokens=20)
+
+
+@pytest.fixture
+def prices():
+    table = PriceTable()
+    register_price("m", input=1, output=10, prices=table)
+    register_price("dear", input=100, output=1_000, prices=table)
+    return table
+
+
+class Provider:
+    """Answers with a usage; can be held back, fail, or stream."""
+
+    name = "p"
+
+    def __init__(self, *script, gate=None):
+        self.script = list(script)
+        self.gate = gate
+        self.asked = []
+
+    async def __call__(self, request):
+        self.asked.append(request)
+        if self.gate is not None:
+            await self.gate.wait()
+        step = self.script.pop(0) if self.script else USED
+        if isinstance(step, BaseException):
+            raise step
+        if isinstance(step, list):
+            return Response.streaming(Source(*step), request, provider="p")
+        whole = answer("Hi", usage=step, model=request.model)
+        whole.provider = "p"
+        return Response.completed(whole, request)
+
+
+def pipeline(limit, provider, *inner, outer=(), clock=None):
+    return build_pipeline(
+        [*outer, limit, *inner], provider=provider, model="m", clock=clock or ManualClock(auto=True)
+    )
+
+
+async def spent(limit, total, key=None):
+    return Decimal(str(total)) - (await limit.remaining(key)).usd
+
+
+async def test_a_call_within_the_budget_passes_and_its_true_cost_is_settled(prices):
+    limit = budget(usd=1, prices=prices)
+
+    await pipeline(limit, Provider()).complete("hi", max_tokens=100)
+
+    assert await spent(limit, 1) == Decimal("0.00011")
+
+
+async def test_a_call_that_could_cost_more_is_refused_before_anything_is_sent(prices):
+    limit = budget(usd="0.0005", prices=prices)
+    provider = Provider()
+
+    with pytest.raises(e.BudgetExceededError) as caught:
+        await pipeline(limit, provider).complete("hi", max_tokens=100)
+
+    refused = caught.value
+    assert provider.asked == []
+    assert (refused.unit, refused.key, refused.limit) == ("usd", "pipeline", Decimal("0.0005"))
+    assert refused.spent == refused.reserved == 0
+    assert Decimal("0.001") < refused.asked < Decimal("0.0011")
+    assert refused.resets_at is None
+    assert "does not cover m" in str(refused)
+    assert refused.attempts == ()
+
+
+async def test_calls_at_the_same_time_never_spend_the_same_money(prices):
+    gate = asyncio.Event()
+    provider = Provider(gate=gate)
+    limit = budget(usd="0.001", prices=prices)
+    llm = pipeline(limit, provider)
+    calls = [asyncio.create_task(llm.complete("hi", max_tokens=38)) for _ in range(50)]
+    await asyncio.sleep(0.01)
+    gate.set()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+
+    answered = [r for r in results if not isinstance(r, Exception)]
+    assert len(answered) == len(provider.asked) == 2
+    assert all(isinstance(r, e.BudgetExceededError) for r in results if r not in answered)
+    assert await spent(limit, "0.001") == 2 * Decimal("0.00011")
+
+
+async def test_what_was_not_used_can_be_used_by_the_next_call(prices):
+    limit = budget(usd="0.0012", prices=prices)
+    llm = pipeline(limit, Provider())
+
+    for _ in range(2):
+        await llm.complete("hi", max_tokens=100)
+
+    assert await spent(limit, "0.0012") == Decimal("0.00022")
+
+
+@pytest.mark.parametrize(
+    ("failure", "billed"),
+    [
+        (e.ServerError("x", status_code=500), Decimal(0)),
+        (e.RateLimitError("x", status_code=429), Decimal(0)),
+        (asyncio.CancelledError(), Decimal(0)),
+        (ValueError("a bug"), Decimal(0)),
+    ],
+)
+async def test_a_failed_call_gives_back_what_it_had_reserved(prices, failure, billed):
+    limit = budget(usd=1, prices=prices)
+
+    with pytest.raises(type(failure)):
+        await pipeline(limit, Provider(failure)).complete("hi", max_tokens=100)
+
+    assert await spent(limit, 1) == billed
+
+
+async def test_a_broken_off_stream_is_settled_by_what_arrived(prices):
+    limit = budget(usd=1, prices=prices)
+    script = [[StreamChunk.of("one two three")], [StreamChunk.of("four")], [STOP]]
+
+    async with pipeline(limit, Provider(script)).stream("hi", max_tokens=1_000) as stream:
+        async for _ in stream:
+            break
+
+    assert Decimal("0.00003") < await spent(limit, 1) < Decimal("0.0001")
+
+
+async def test_each_attempt_is_reserved_for_by_its_own_price(prices):
+    limit = budget(usd="0.01", prices=prices)
+    provider = Provider(e.ServerError("down", status_code=500))
+    llm = pipeline(limit, provider, fallback(["dear"]))
+
+    with pytest.raises(e.AllModelsFailedError) as caught:
+        await llm.complete("hi", max_tokens=100)
+
+    assert isinstance(caught.value.errors[1], e.BudgetExceededError)
+    assert [request.model for request in provider.asked] == ["m"]
+
+
+async def test_a_refusal_is_not_retried_wherever_the_budget_stands(prices):
+    limit = budget(usd="0.0001", prices=prices)
+    provider = Provider()
+    llm = pipeline(limit, provider, outer=[retry()])
+
+    with pytest.raises(e.BudgetExceededError):
+        await llm.complete("hi", max_tokens=100)
+
+    assert provider.asked == []
+
+
+async def test_tokens_can_be_limited_too(prices):
+    limit = budget(tokens=250)
+    llm = pipeline(limit, Provider())
+
+    await llm.complete("hi", max_tokens=100)
+    assert (await limit.remaining()).tokens == 230
+    with pytest.raises(e.BudgetExceededError) as caught:
+        await llm.complete("hi", max_tokens=240)
+
+    assert (caught.value.unit, caught.value.limit, caught.value.spent) == ("tokens", 250, 20)
+
+
+async def test_both_limits_hold_at_once(prices):
+    limit = budget(usd=1, tokens=50, prices=prices)
+
+    with pytest.raises(e.BudgetExceededError) as caught:
+        await pipeline(limit, Provider()).complete("hi", max_tokens=100)
+
+    assert caught.value.unit == "tokens"
+    assert await limit.remaining() == (1, 50)
+
+
+@pytest.mark.parametrize(
+    ("per", "keys"),
+    [
+        ("tenant", ["a", "b"]),
+        (lambda request: request.context.metadata["team"], ["x", "y"]),
+    ],
+)
+async def test_each_key_has_a_budget_of_its_own(prices, per, keys):
+    limit = budget(usd="0.0012", per=per, prices=prices)
+    llm = pipeline(limit, Provider())
+    await llm.complete("hi", tenant="a", metadata={"team": "x"}, max_tokens=100)
+    await llm.complete("hi", tenant="b", metadata={"team": "y"}, max_tokens=100)
+
+    assert [await spent(limit, "0.0012", key) for key in keys] == [Decimal("0.00011")] * 2
+
+
+async def test_a_window_begins_anew():
+    clock = ManualClock(auto=True)
+    table = PriceTable()
+    register_price("m", input=1, output=10, prices=table)
+    limit = budget(usd="0.0011", window=60, store=memory(clock=clock), prices=table)
+    llm = pipeline(limit, Provider(), clock=clock)
+    await llm.complete("hi", max_tokens=100)
+    with pytest.raises(e.BudgetExceededError) as caught:
+        await llm.complete("hi", max_tokens=100)
+
+    assert caught.value.resets_at is not None
+    await clock.sleep(caught.value.resets_at - clock.time())
+    await llm.complete("hi", max_tokens=100)
+
+
+async def test_the_reservation_of_a_process_that_died_is_given_back(prices):
+    clock = ManualClock(auto=True)
+    gate = asyncio.Event()
+    limit = budget(usd="0.0011", hold=30, store=memory(clock=clock), prices=prices)
+    lost = asyncio.create_task(
+        pipeline(limit, Provider(gate=gate), clock=clock).complete("hi", max_tokens=100)
+    )
+    await asyncio.sleep(0.01)
+    llm = pipeline(limit, Provider(), clock=clock)
+    with pytest.raises(e.BudgetExceededError):
+        await llm.complete("hi", max_tokens=100)
+
+    await clock.sleep(31)
+    await llm.complete("hi", max_tokens=100)
+    lost.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await lost
+
+
+async def test_an_unknown_price_is_refused_by_default():
+    provider = Provider()
+    limit = budget(usd=1, prices=PriceTable())
+
+    with pytest.raises(e.UnknownPriceError, match="register_price"):
+        await pipeline(limit, provider).complete("hi", max_tokens=100)
+
+    assert provider.asked == []
+
+
+async def test_an_unknown_price_can_be_allowed_or_assumed():
+    llm = pipeline(budget(usd=1, prices=PriceTable(), unknown_price="allow"), Provider())
+    await llm.complete("hi", max_tokens=100)
+
+    limit = budget(usd=1, prices=PriceTable(), unknown_price={"input": 5, "output": 20})
+    await pipeline(limit, Provider()).complete("hi", max_tokens=100)
+    assert await spent(limit, 1) == Decimal("0.00025")
+
+
+async def test_a_model_whose_output_nobody_knows_needs_a_limit(prices):
+    provider = Provider()
+    with pytest.raises(e.UnknownPriceError, match="max_output_tokens"):
+        await pipeline(budget(usd=1, prices=prices), provider).complete("hi")
+
+    await pipeline(budget(usd=1, prices=prices, max_output_tokens=50), provider).complete("hi")
+
+    assert provider.asked[0].params == {"max_tokens": 50}
+
+
+async def test_the_models_own_limit_is_reserved_for():
+    limit = budget(usd="0.01")
+    with pytest.raises(e.BudgetExceededError) as caught:
+        await pipeline(limit, Provider()).complete("hi", model="gpt-4o")
+
+    # 16,384 tokens of output at $10 per million.
+    assert Decimal("0.16384") < caught.value.asked < Decimal("0.165")
+
+
+async def test_several_choices_are_reserved_for():
+    limit = budget(usd="0.0015")
+    llm = pipeline(limit, Provider())
+
+    with pytest.raises(e.BudgetExceededError):
+        await llm.complete("hi", model="gpt-4o", max_tokens=100, n=2)
+
+
+async def test_it_warns_once_at_each_fraction(prices):
+    heard = []
+    limit = budget(
+        usd="0.0012",
+        prices=prices,
+        warn_at=(0.05, 0.1),
+        on_warning=lambda key, fraction: heard.append((key, fraction)),
+    )
+    llm = pipeline(limit, Provider())
+    for _ in range(3):
+        await llm.complete("hi", max_tokens=80)
+
+    assert heard == [("pipeline", 0.05), ("pipeline", 0.1)]
+
+
+async def test_a_store_that_fails_fails_the_call(prices):
+    class Broken:
+        async def reserve(self, *claims, ttl):
+            raise e.StoreError("unreachable")
+
+    provider = Provider()
+    limit = budget(usd=1, prices=prices, store=Broken())
+
+    with pytest.raises(e.StoreError):
+        await pipeline(limit, provider).complete("hi", max_tokens=100)
+
+    assert provider.asked == []
+
+
+async def test_two_pipelines_with_one_store_and_name_share_a_budget(prices):
+    store = memory()
+    first = budget(usd="0.0012", store=store, prices=prices)
+    second = budget(usd="0.0012", store=store, prices=prices)
+    await pipeline(first, Provider()).complete("hi", max_tokens=100)
+
+    assert await spent(second, "0.0012") == Decimal("0.00011")
+    other = budget(usd="0.0012", store=store, prices=prices, name="other")
+    assert await spent(other, "0.0012") == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"usd": -1},
+        {"tokens": -1},
+        {"usd": 1, "unknown_price": "guess"},
+        {"usd": 1, "window": 0},
+    ],
+)
+def test_what_makes_no_sense_is_refused(settings):
+    with pytest.raises(ValueError, match=r"limit|unknown_price|window"):
+        budget(**settings)
+
+
+def test_a_window_may_be_given_as_one():
+    assert repr(budget(usd=1, window=Window(60, sliding=True))).startswith("budget(usd=1, window=")

@@ -1,0 +1,308 @@
+"""cost(): every attempt in the books, priced right, whoever stands where."""
+
+import asyncio
+import csv
+import json
+import pickle
+from decimal import Decimal
+
+import pytest
+
+from scallion import Context, Request, Response, build_pipeline
+from scallion import exceptions as e
+from scallion.costs import PriceTable, register_price
+from scallion.middlewares import Ledger, cost, fallback, retry
+from scallion.testing import ManualClock
+from scallion.types import StreamChunk, Usage
+from support.chunks import STOP, Source, answer
+
+USAGE = Usage(prompt_tokens=1_000, completion_tokens=100, total_tokens=1_100)
+
+
+@pytest.fixture
+def prices():
+    table = PriceTable()
+    register_price("m", input=1, output=10, prices=table)
+    register_price("n", input=2, output=20, prices=table)
+    return table
+
+
+class Provider:
+    """Answers from a script: errors, usages (whole answers), or lists of chunks (streams)."""
+
+    name = "p"
+
+    def __init__(self, *script):
+        self.script = list(script)
+
+    async def __call__(self, request):
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, Usage):
+            whole = answer("Hi", usage=step, model=request.model)
+            whole.provider = "p"
+            return Response.completed(whole, request)
+        return Response.streaming(Source(*step), request, provider="p")
+
+
+def pipeline(books, *script, outer=(), inner=()):
+    return build_pipeline(
+        [*outer, books, *inner],
+        provider=Provider(*script),
+        model="m",
+        clock=ManualClock(auto=True),
+    )
+
+
+def stream_of(*texts, usage=USAGE):
+    chunks = [[StreamChunk(model="m", choices=StreamChunk.of(text).choices)] for text in texts]
+    return [*chunks, [STOP], [StreamChunk(model="m", usage=usage)]]
+
+
+async def test_a_complete_call_has_its_cost_and_an_entry(prices):
+    books = cost(prices=prices)
+    response = await pipeline(books, USAGE).complete("hi", tenant="acme", metadata={"job": 7})
+
+    assert response.cost.total == Decimal("0.002")
+    assert response.cost.breakdown["input"] == Decimal("0.001")
+    (entry,) = books.entries
+    assert (entry.model, entry.provider, entry.status, entry.exact) == ("m", "p", "completed", True)
+    assert (entry.cost, entry.tenant, entry.metadata) == (Decimal("0.002"), "acme", {"job": 7})
+    assert entry.usage == USAGE
+
+
+async def test_a_stream_costs_the_same_as_the_complete_call(prices):
+    books = cost(prices=prices)
+    stream = pipeline(books, stream_of("Hi")).stream("hi")
+
+    await stream.collect()
+
+    assert stream.result.cost.total == Decimal("0.002")
+    assert [entry.cost for entry in books.entries] == [Decimal("0.002")]
+
+
+@pytest.mark.parametrize("place", ["outside", "between", "inside"])
+async def test_every_attempt_is_recorded_wherever_it_stands(prices, place):
+    books = cost(prices=prices)
+    layers = {
+        "outside": [books, retry(), fallback(["n"])],
+        "between": [retry(), books, fallback(["n"])],
+        "inside": [retry(), fallback(["n"]), books],
+    }[place]
+    script = [
+        e.ServerError("1", status_code=500), e.ServerError("2", status_code=500),
+        e.ConnectionError("3"), USAGE,
+    ]  # fmt: skip
+    llm = build_pipeline(
+        layers, provider=Provider(*script), model="m", clock=ManualClock(auto=True)
+    )
+
+    await llm.complete("hi")
+
+    assert [(n.model, n.status, n.cost, n.exact) for n in books.entries] == [
+        ("m", "failed", Decimal(0), True),
+        ("n", "failed", Decimal(0), True),
+        ("m", "failed", Decimal(0), False),
+        ("n", "completed", Decimal("0.004"), True),
+    ]
+    assert books.total == Decimal("0.004")
+    assert books.by_model == {"m": 0, "n": Decimal("0.004")}
+
+
+async def test_a_call_that_fails_altogether_is_recorded(prices):
+    books = cost(prices=prices)
+
+    with pytest.raises(e.AuthenticationError):
+        await pipeline(books, e.AuthenticationError("no", status_code=401)).complete("hi")
+
+    assert [(n.status, n.cost, n.exact) for n in books.entries] == [("failed", 0, True)]
+
+
+async def test_an_aborted_stream_is_priced_from_what_arrived_and_marked_estimated(prices):
+    books = cost(prices=prices)
+    llm = pipeline(books, stream_of("one two three ", "four"))
+
+    async with llm.stream("How are you?") as stream:
+        async for _ in stream:
+            break
+
+    (entry,) = books.entries
+    assert (entry.status, entry.exact) == ("closed", False)
+    assert 0 < entry.usage.completion_tokens <= 4
+    assert 5 < entry.usage.prompt_tokens < 15
+    expected = entry.usage.prompt_tokens + 10 * entry.usage.completion_tokens
+    assert entry.cost == Decimal(expected) / 10**6
+    assert stream.result.cost.total == entry.cost
+
+
+async def test_a_broken_stream_carries_its_estimated_cost_on_the_error(prices):
+    books = cost(prices=prices)
+    llm = pipeline(books, [[StreamChunk.of("one two")], e.ServerError("boom")])
+
+    with pytest.raises(e.StreamInterruptedError) as caught:
+        await llm.stream("hi").collect()
+
+    assert caught.value.partial.text == "one two"
+    assert caught.value.partial.cost.total > 0
+    assert [(n.status, n.exact) for n in books.entries] == [("failed", False)]
+
+
+async def test_what_the_provider_counted_before_the_break_is_used(prices):
+    books = cost(prices=prices)
+    first = StreamChunk(
+        model="m",
+        choices=StreamChunk.of("x").choices,
+        usage=Usage(prompt_tokens=5_000, completion_tokens=1, total_tokens=5_001),
+    )
+    llm = pipeline(books, [[first], e.ServerError("boom")])
+
+    with pytest.raises(e.StreamInterruptedError):
+        await llm.stream("hi").collect()
+
+    assert books.entries[0].usage.prompt_tokens == 5_000
+
+
+async def test_a_stream_without_usage_is_estimated(prices):
+    books = cost(prices=prices)
+
+    await pipeline(books, [[StreamChunk.of("one two three")], [STOP]]).stream("hi").collect()
+
+    (entry,) = books.entries
+    assert (entry.status, entry.exact) == ("completed", False)
+    assert entry.usage.completion_tokens == 3
+
+
+async def test_an_unknown_model_costs_none_with_one_warning_and_never_nothing():
+    books = cost(prices=PriceTable())
+    llm = pipeline(books, USAGE, USAGE)
+
+    with pytest.warns(UserWarning, match="no price is known for p/m") as caught:  # noqa: PT031
+        first = await llm.complete("hi")
+        await llm.complete("hi")
+
+    assert len(caught) == 1
+    assert first.cost is None
+    assert [entry.cost for entry in books.entries] == [None, None]
+    assert (books.total, books.ledger.unpriced) == (0, 2)
+
+
+async def test_the_providers_own_bill_wins(prices):
+    books = cost(prices=prices)
+    billed = Usage(prompt_tokens=1_000, completion_tokens=100, total_tokens=1_100, cost=0.00123)
+
+    response = await pipeline(books, billed).complete("hi")
+
+    assert response.cost.total == Decimal("0.00123")
+
+
+async def test_a_cached_answer_costs_nothing_and_shows_what_it_saved(prices):
+    async def cached(request, call_next):
+        hit = answer("Hi", usage=USAGE, model="m")
+        hit.cached = True
+        return Response.completed(hit, request)
+
+    books = cost(prices=prices)
+    response = await pipeline(books, inner=[cached]).complete("hi")
+
+    assert response.cost.total == 0
+    (entry,) = books.entries
+    assert (entry.status, entry.cost, entry.saved) == ("cached", 0, Decimal("0.002"))
+    assert (books.total, books.ledger.saved) == (0, Decimal("0.002"))
+
+
+async def test_two_layers_with_one_ledger_record_an_attempt_once_each(prices):
+    books = Ledger()
+    llm = pipeline(cost(books, prices=prices), USAGE, USAGE)
+
+    await llm.complete("hi")
+    await llm.complete("hi")
+
+    assert len(books.entries) == 2
+
+
+async def test_on_charge_hears_of_each_entry(prices):
+    heard = []
+    llm = pipeline(
+        cost(prices=prices, on_charge=heard.append), e.ServerError("1"), USAGE, inner=[retry()]
+    )
+
+    await llm.complete("hi")
+
+    assert [entry.status for entry in heard] == ["failed", "completed"]
+
+
+async def test_totals_by_tenant_and_metadata(prices):
+    books = cost(prices=prices)
+    llm = pipeline(books, USAGE, USAGE, USAGE)
+
+    await llm.complete("hi", tenant="a", metadata={"team": "x", "doc": {"big": 1}})
+    await llm.complete("hi", tenant="b", metadata={"team": "x"})
+    await llm.complete("hi", metadata={"team": "y"})
+
+    each = Decimal("0.002")
+    assert books.by_tenant == {"a": each, "b": each, None: each}
+    assert books.ledger.by_metadata("team") == {"x": 2 * each, "y": each}
+    assert books.ledger.by_metadata("doc") == {}
+    assert books.ledger.by_provider == {"p": 3 * each}
+
+
+async def test_totals_go_on_when_old_entries_are_let_go(prices):
+    books = cost(Ledger(max_entries=2), prices=prices)
+    llm = pipeline(books, USAGE, USAGE, USAGE)
+    for _ in range(3):
+        await llm.complete("hi")
+
+    assert len(books.entries) == 2
+    assert books.total == Decimal("0.006")
+
+
+async def test_the_books_can_be_exported(prices, tmp_path):
+    books = cost(prices=prices)
+    llm = pipeline(books, USAGE, e.ServerError("x", status_code=500))
+    await llm.complete("hi", tenant="acme")
+    with pytest.raises(e.ServerError):
+        await llm.complete("hi")
+
+    books.ledger.to_jsonl(tmp_path / "books.jsonl")
+    books.ledger.to_csv(tmp_path / "books.csv")
+
+    rows = [json.loads(line) for line in (tmp_path / "books.jsonl").read_text().splitlines()]
+    assert Decimal(rows[0]["cost"]) == Decimal("0.002")
+    assert rows[0]["usage"]["prompt_tokens"] == 1_000
+    with (tmp_path / "books.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert (table[0]["tenant"], table[0]["completion_tokens"]) == ("acme", "100")
+    assert (table[1]["status"], table[1]["cost"]) == ("failed", "0")
+
+
+async def test_attempts_at_the_same_time_are_each_recorded(prices):
+    async def hedge(request, call_next):
+        first, second = await asyncio.gather(call_next(request), call_next(request))
+        del first
+        return second
+
+    books = cost(prices=prices)
+    llm = pipeline(books, stream_of("a"), stream_of("b"), inner=[hedge])
+    await llm.stream("hi").collect()
+
+    assert sorted(entry.status for entry in books.entries) == ["closed", "completed"]
+
+
+def test_it_pickles_with_fresh_books():
+    books = cost(Ledger())
+
+    copy = pickle.loads(pickle.dumps(books))
+
+    assert repr(copy).startswith("cost(ledger=<Ledger $0 in 0 entries>")
+    assert copy.total == 0
+
+
+async def test_the_call_id_ties_entries_to_logs(prices):
+    books = cost(prices=prices)
+    context = Context(id="call-1")
+    llm = build_pipeline([books], provider=Provider(USAGE))
+
+    await (await llm.send(Request("m", "hi", context=context))).collect()
+
+    assert books.entries[0].call_id == "call-1"
