@@ -233,6 +233,15 @@ async def test_after_a_day_a_lost_reservation_is_forgotten(backend, store):
     assert await store.balance("team") == Balance(0, 0, None)
 
 
+async def test_a_settlement_does_not_shorten_the_memory_of_longer_holds(backend, store):
+    long = await store.reserve(Claim("team", 5, 10, Window(100)), ttl=700)
+    short = await store.reserve(Claim("team", 5, 10, Window(100)), ttl=10)
+    await store.settle(short, 5)
+    backend.pass_time(86_400 + 600)
+    assert await store.settle(long, 3)
+    assert (await store.balance("team", window=Window(100))).spent == 3
+
+
 async def test_a_fixed_window_begins_anew(backend, store):
     claim = Claim("team", 900, 1000, DAY)
     await store.settle(await store.reserve(claim, ttl=60), 900)

@@ -29,7 +29,7 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self._to = port
-        self._open = asyncio.Event()
+        self._blocked = self._open = asyncio.Event()
         self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self.requests = 0
@@ -37,6 +37,7 @@ class Proxy:
         self.lose_one_in = 0
         self.script_replies = 0
         self.lost = 0
+        self.lose_next = False
 
     @asynccontextmanager
     async def running(self):
@@ -54,8 +55,15 @@ class Proxy:
         """Hold back every byte from now on, as a network does that lost its way."""
         self._open.clear()
 
+    def block_existing(self) -> None:
+        """The same, but only for the connections that there are."""
+        self.block()
+        self._open = asyncio.Event()
+        self._open.set()
+
     def unblock(self) -> None:
         self._open.set()
+        self._blocked.set()
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -67,30 +75,34 @@ class Proxy:
         to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._to)
         self._writers |= {writer, to_writer}
         asked: deque[bytes] = deque()
+        open_ = self._open
         await asyncio.gather(
-            self._requests(reader, to_writer, asked), self._replies(to_reader, writer, asked)
+            self._requests(reader, to_writer, asked, open_),
+            self._replies(to_reader, writer, asked, open_),
         )
         self._writers -= {writer, to_writer}
 
-    async def _requests(self, reader, writer, asked) -> None:
+    async def _requests(self, reader, writer, asked, open_) -> None:
         try:
             while data := await reader.read(65_536):
                 self.requests += 1
                 asked.append(data)
-                await self._open.wait()
+                await open_.wait()
                 writer.write(data)
         except ConnectionError:
             pass
         writer.close()
 
-    async def _replies(self, reader, writer, asked) -> None:
+    async def _replies(self, reader, writer, asked, open_) -> None:
         try:
             while data := await reader.read(65_536):
-                await self._open.wait()
+                await open_.wait()
                 if asked and b"EVALSHA" in asked.popleft():
                     self.script_replies += 1
-                    if self.lose_one_in and self.script_replies % self.lose_one_in == 0:
+                    one_of_many = self.lose_one_in and self.script_replies % self.lose_one_in == 0
+                    if one_of_many or self.lose_next:
                         self.lost += 1
+                        self.lose_next = False
                         writer.transport.abort()
                         break
                 writer.write(data)
@@ -205,6 +217,16 @@ async def test_what_was_done_before_the_answer_was_lost_is_not_done_twice(store,
     assert balance.spent == spent == 500
 
 
+async def test_a_reservation_whose_answer_was_lost_is_held_once(store, proxy):
+    await store.balance("team")
+    proxy.lose_next = True
+    held = await store.reserve(Claim("team", 7, 10), ttl=60)
+    assert proxy.lost == 1
+    assert await store.balance("team") == Balance(0, 7, None)
+    await store.settle(held, 5)
+    assert await store.balance("team") == Balance(5, 0, None)
+
+
 async def until_it_works(operation):
     for _ in range(50):
         try:
@@ -276,6 +298,17 @@ async def test_a_cancelled_call_gives_back_what_the_server_gave_it(store, proxy)
     await store.aclose()
     assert await store.balance("team") == Balance(0, 0, None)
     assert await store.lease("key", ttl=60) is not None
+
+
+async def test_nothing_is_given_back_before_the_server_had_given_it(store, proxy):
+    await store.balance("team")
+    proxy.block_existing()
+    call = asyncio.create_task(store.reserve(Claim("team", 10, 10), ttl=60))
+    await asyncio.sleep(0.02)
+    call.cancel()
+    await asyncio.sleep(0.05)  # time enough to be given back too early, over another connection
+    proxy.unblock()
+    assert await store.balance("team") == Balance(0, 0, None)
 
 
 async def test_an_error_of_what_a_callback_started_is_reported(caplog):

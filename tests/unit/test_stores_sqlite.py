@@ -182,6 +182,17 @@ async def test_a_lock_held_too_long_is_a_typed_error_in_time_and_then_forgotten(
         assert await store.lease("key", ttl=60) is not None
 
 
+async def test_a_new_file_that_another_process_has_locked_is_waited_for(path):
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    let_go = threading.Timer(0.1, other.close)
+    let_go.start()
+    async with stores.sqlite(path) as store:
+        await store.set("key", b"value")
+        assert await store.get("key") == b"value"
+    let_go.join()
+
+
 async def test_a_full_disk_is_a_typed_error_and_what_was_there_stays(path, monkeypatch):
     from scallion.stores import _tables
 
