@@ -68,6 +68,8 @@ def redact(pattern: str) -> Middleware:
 
         def rewrite(chunk: StreamChunk) -> StreamChunk:
             nonlocal held
+            if chunk.restarted:
+                held = ""  # what came before is void: another model begins anew
             if chunk.choices:
                 # A match may be cut anywhere: the last word waits until it is whole.
                 text = held + (chunk.content or "")
