@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scallion._accumulate import chunks_of
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 Step = str | ModelResponse | Exception | tuple[str, Exception] | Callable[["Request"], Any]
 """One answer: a text, a whole response, an error to raise, a text after which the stream breaks
-with an error, or a function of the request that returns one of these."""
+with an error, or a function (async or not) of the request that returns one of these."""
 
 
 class FakeClient(BaseLLMClient):
@@ -40,7 +43,7 @@ class FakeClient(BaseLLMClient):
 
     Args:
         script: The steps; see `Step`.
-        delay: Seconds between the chunks of a stream, on the pipeline's clock.
+        delay: Seconds after each word of a stream, on the pipeline's clock.
     """
 
     name: ClassVar[str] = "fake"
@@ -57,10 +60,18 @@ class FakeClient(BaseLLMClient):
         step: Any = self._steps.popleft() if self._steps else _default(request)
         if callable(step):
             step = step(request)
+            if inspect.isawaitable(step):
+                step = await step
         if isinstance(step, Exception):
             raise step
         text, error = step if isinstance(step, tuple) else (step, None)
-        answer = text if isinstance(text, ModelResponse) else _answer(text, request)
+        if not isinstance(text, (str, ModelResponse)):
+            raise TypeError(
+                "a step of the fake provider is a text, a ModelResponse, an error, a text with an "
+                f"error, or a function that returns one of these, not {step!r}"
+            )
+        # A copy, because layers and callers write on what they get.
+        answer = _answer(text, request) if isinstance(text, str) else copy.copy(text)
         answer.provider = self.name
         if request.stream:
             return Response.streaming(self._words(answer, error, request), request, provider="fake")
@@ -71,28 +82,36 @@ class FakeClient(BaseLLMClient):
     async def _words(
         self, answer: ModelResponse, error: Exception | None, request: Request
     ) -> AsyncIterator[StreamChunk]:
-        content, finish = chunks_of(answer)
-        for word in re.findall(r"\S+\s*|\s+", answer.text):
-            yield StreamChunk(
-                id=content.id,
-                object=content.object,
-                model=content.model,
-                choices=[ChunkChoice(delta=Delta(content=word))],
-            )
-            if self._delay:
+        opening, finish = chunks_of(answer)
+        deltas: list[Delta] = []
+        if opening.choices:
+            # Words one by one, then the tool calls; everything else comes with the first word.
+            first = opening.choices[0].delta
+            if isinstance(first.content, str) and first.content:
+                first.content, *words = re.findall(r"\S+\s*|\s+", first.content)
+                deltas += [Delta(content=word) for word in words]
+            deltas.append(Delta(tool_calls=first.tool_calls))
+            first.tool_calls = None
+        for chunk in [opening, *[_like(opening, delta) for delta in deltas]]:
+            yield chunk
+            if self._delay and chunk.content:
                 await request.context.clock.sleep(self._delay)
-        for choice in content.choices:
-            choice.delta.content = None
-        yield content
         if error is not None:
             raise error
         yield finish
 
     def __reduce__(self) -> Any:
-        return FakeClient, (self._script,)
+        return partial(FakeClient, delay=self._delay), (self._script,)
 
     def __repr__(self) -> str:
         return f"fake({len(self._script)} steps)" if self._script else "fake()"
+
+
+def _like(chunk: StreamChunk, delta: Delta) -> StreamChunk:
+    """A chunk of the same stream that adds `delta` to the first choice."""
+    return StreamChunk(
+        id=chunk.id, object=chunk.object, model=chunk.model, choices=[ChunkChoice(delta=delta)]
+    )
 
 
 def _default(request: Request) -> str:
