@@ -84,8 +84,8 @@ def level_of(outcome: Outcome, normal: str) -> str:
 
 def _asked(request: Request) -> dict[str, Any]:
     context = request.context
-    fields = {"id": context.id, "model": request.model, "tenant": context.tenant}
-    fields = {name: value for name, value in fields.items() if value is not None}
+    known = {"id": context.id, "model": request.model, "tenant": context.tenant}
+    fields: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
     if context.metadata:
         fields["metadata"] = dict(context.metadata)
     return fields
