@@ -52,9 +52,6 @@ class ManualClock(Clock):
     async def sleep(self, seconds: float) -> None:
         """Wait until the clock has been moved on by `seconds`."""
         self.slept.append(seconds)
-        if self._auto:
-            await self.advance(seconds)
-            return
         woken = asyncio.get_running_loop().create_future()
 
         def wake() -> None:
@@ -63,6 +60,10 @@ class ManualClock(Clock):
 
         timer = self.call_at(self._now + seconds, wake)
         try:
+            while self._auto and not woken.done():
+                await self._settle()
+                if not woken.done():
+                    self._fire_next()
             await woken
         finally:
             timer.cancel()
@@ -81,12 +82,17 @@ class ManualClock(Clock):
         target = self._now + seconds
         await self._settle()
         while self._timers and self._timers[0][0] <= target:
-            when, _, timer = heapq.heappop(self._timers)
-            if timer.callback is not None:
-                self._now = max(self._now, when)
-                timer.fire()
+            if self._fire_next():
                 await self._settle()
         self._now = max(self._now, target)
+
+    def _fire_next(self) -> bool:
+        when, _, timer = heapq.heappop(self._timers)
+        if timer.callback is None:
+            return False
+        self._now = max(self._now, when)
+        timer.fire()
+        return True
 
     async def _settle(self) -> None:
         for _ in range(_TURNS):

@@ -343,7 +343,6 @@ async def test_a_sleep_of_nothing_does_not_wait(clock):
     await asyncio.wait_for(clock.sleep(0), 1)
 
 
-@pytest.mark.xfail(strict=True, reason="each sleeper moves the clock by its own time at once")
 async def test_sleepers_of_an_automatic_clock_wake_in_order():
     clock, woken = ManualClock(auto=True, start=0.0), []
 
