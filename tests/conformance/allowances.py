@@ -85,11 +85,14 @@ def sendable(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     kept = [block for block in blocks if block["type"] != "text" or block["text"].strip()]
     return [
-        block | {"input": {"raw_arguments": block["input"]}}
-        if isinstance(block.get("input"), str)
-        else block
+        block | {"input": as_object(block["input"])} if "input" in block else block
         for block in kept
     ]
+
+
+def as_object(value: Any) -> Any:
+    """A tool's input; text that is not the JSON of an object is put into one."""
+    return value if isinstance(value, dict) else {"raw_arguments": value}
 
 
 class _ShortId(str):

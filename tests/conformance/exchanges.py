@@ -77,7 +77,7 @@ def corpus(folder: Path) -> Iterator[Exchange]:
                 name=path.stem,
                 provider=recorded["provider"],
                 endpoint=recorded["endpoint"],
-                request=request if isinstance(request, dict) else None,
+                request=request if isinstance(request, dict) and "messages" in request else None,
                 stream=bool(response["stream"]),
                 status=response["status"],
                 headers={
@@ -85,7 +85,7 @@ def corpus(folder: Path) -> Iterator[Exchange]:
                     for name, value in response["headers"].items()
                     if name.lower() not in _OWN_HEADERS
                 },
-                body=response["body"].encode(),
+                body=(response["body"] or "").encode(),
                 chunk_sizes=response.get("chunk_sizes") or [],
             )
         )

@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from conformance.forms import is_json, merge_details, merge_logprobs, plain, text_of
+from conformance.oracle_errors import error_class, error_of
 
+if TYPE_CHECKING:
     from conformance.exchanges import Exchange
 
 
@@ -56,16 +57,16 @@ def _whole(exchange: Exchange) -> Expected:
         body = json.loads(text)
     except ValueError:
         if exchange.status != 200:
-            return Expected(error=_error_class(exchange.status, {}), error_body=text)
+            return Expected(error=error_class(exchange.status, {}), error_body=text)
         return Expected(error="MalformedResponseError")
     if exchange.status != 200:
-        return Expected(error=_error_class(exchange.status, _error_of(body)), error_body=body)
+        return Expected(error=error_class(exchange.status, error_of(body)), error_body=body)
     if not isinstance(body, dict):
         return Expected(error="MalformedResponseError")
-    error = _error_of(body)
+    error = error_of(body)
     if exchange.endpoint == "messages":
         if error:
-            return Expected(error=_error_class(None, error))
+            return Expected(error=error_class(None, error))
         if not isinstance(body.get("content"), list):
             return Expected(error="MalformedResponseError")
         return Expected(answer=_anthropic_answer(body), blocks=_plain_blocks(body["content"]))
@@ -73,7 +74,7 @@ def _whole(exchange: Exchange) -> Expected:
     for choice in choices or []:
         error = error or choice.get("error") or {}
     if error:
-        return Expected(error=_error_class(None, error))
+        return Expected(error=error_class(None, error))
     if not choices:
         return Expected(error="MalformedResponseError")
     return Expected(answer=_openai_answer(body))
@@ -114,17 +115,9 @@ def sse(body: bytes) -> list[str]:
     if lines:
         # The standard drops an event without its blank line; one that is whole is not dropped here.
         last = "\n".join(lines)
-        if last == "[DONE]" or _is_json(last):
+        if last == "[DONE]" or is_json(last):
             found.append(last)
     return found
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 # --------------------------------------------------------------------------- OpenAI's chat shape
@@ -158,7 +151,7 @@ def _openai_choice(choice: dict[str, Any]) -> dict[str, Any]:
             ]
             for call in message.get("tool_calls") or []
         ],
-        "function_call": [function["name"], function["arguments"]] if function else None,
+        "function_call": [function.get("name"), function.get("arguments")] if function else None,
         "finish_reason": choice.get("finish_reason"),
         "native_finish_reason": choice.get("native_finish_reason"),
         "annotations": plain(message.get("annotations") or []),
@@ -180,7 +173,7 @@ def _openai_stream(frames: list[dict[str, Any]]) -> Expected:
     choices: dict[int, dict[str, Any]] = {}
     for frame in frames:
         failed = "malformed" in frame
-        error = {} if failed else _error_of(frame)
+        error = {} if failed else error_of(frame)
         if not failed:
             for name in ("id", "model", "usage", "service_tier", "system_fingerprint", "provider"):
                 head[name] = frame.get(name) or head.get(name)
@@ -190,7 +183,7 @@ def _openai_stream(frames: list[dict[str, Any]]) -> Expected:
                 error = error or part.get("error") or {}
                 _add_delta(choice, part)
         if failed or error:
-            kind = "MalformedResponseError" if failed else _error_class(None, error)
+            kind = "MalformedResponseError" if failed else error_class(None, error)
             partial = _finish_openai(head, choices)
             if any(_has_content(choice) for choice in partial["choices"]):
                 kind = "StreamInterruptedError"
@@ -263,12 +256,10 @@ def _anthropic_answer(body: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": body.get("id"),
         "model": body.get("model"),
-        "text": "".join(block["text"] for block in blocks if block["type"] == "text"),
-        "reasoning": "".join(block["thinking"] for block in blocks if block["type"] == "thinking"),
+        "text": "".join(block.get("text") or "" for block in _of(blocks, "text")),
+        "reasoning": "".join(block.get("thinking") or "" for block in _of(blocks, "thinking")),
         "tool_calls": [
-            [block["id"], block["name"], block["input"]]
-            for block in blocks
-            if block["type"] == "tool_use"
+            [block["id"], block["name"], block["input"]] for block in _of(blocks, "tool_use")
         ],
         "finish_reason": None if stop is None else _FINISH.get(stop, "stop"),
         "native_finish_reason": stop,
@@ -279,6 +270,10 @@ def _anthropic_answer(body: dict[str, Any]) -> dict[str, Any]:
             for citation in block.get("citations") or []
         ],
     }
+
+
+def _of(blocks: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [block for block in blocks if block.get("type") == kind]
 
 
 def _citation(citation: dict[str, Any], cited_by: str) -> dict[str, Any]:
@@ -325,7 +320,7 @@ def _anthropic_stream(frames: list[dict[str, Any]]) -> Expected:
 
     def answer() -> dict[str, Any]:
         for index, text in partial_json.items():
-            blocks[index]["input"] = json.loads(text) if _is_json(text) else text
+            blocks[index]["input"] = json.loads(text) if is_json(text) else text
         return _anthropic_answer(message | {"content": list(blocks.values())})
 
     for frame in frames:
@@ -333,7 +328,7 @@ def _anthropic_stream(frames: list[dict[str, Any]]) -> Expected:
         if "malformed" in frame or kind == "error":
             error = "MalformedResponseError"
             if kind == "error":
-                error = _error_class(None, _error_of(frame))
+                error = error_class(None, error_of(frame))
             seen = answer()
             if seen["text"] or seen["reasoning"] or seen["tool_calls"]:
                 error = "StreamInterruptedError"
@@ -373,117 +368,3 @@ def _add_anthropic_delta(
                     before = block.get(name)
                     grows = isinstance(before, str) and isinstance(value, str)
                     block[name] = before + value if grows else value
-
-
-# ----------------------------------------------------------------------------------------- errors
-
-_BY_STATUS = {
-    401: "AuthenticationError",
-    402: "PermissionDeniedError",
-    403: "PermissionDeniedError",
-    404: "ModelNotFoundError",
-    408: "TimeoutError",
-    429: "RateLimitError",
-    529: "OverloadedError",
-}
-_STATUS_BY_TYPE = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "rate_limit_exceeded": 429,
-    "insufficient_quota": 429,
-    "tokens": 429,
-    "requests": 429,
-    "overloaded_error": 529,
-}
-_TOO_LONG = {"context_length_exceeded", "exceed_context_size_error"}
-_FILTERED = {"content_filter", "content_policy_violation"}
-
-
-# Without a code for it, an overlong prompt can be told only by how the message begins.
-_TOO_LONG_MESSAGES = ("prompt is too long:", "This endpoint's maximum context length is")
-
-
-def _error_of(body: Any) -> dict[str, Any]:
-    error = body.get("error") if isinstance(body, dict) else None
-    return error if isinstance(error, dict) else {"message": error} if error else {}
-
-
-def _error_class(status: int | None, error: dict[str, Any]) -> str:
-    names = {str(error.get("code")), str(error.get("type"))}
-    # OpenRouter hands on what the provider behind it said, as text.
-    raw = (error.get("metadata") or {}).get("raw")
-    if isinstance(raw, str) and _is_json(raw):
-        inner = json.loads(raw)
-        inner = _error_of(inner) or inner if isinstance(inner, dict) else {}
-        names |= {str(inner.get("code")), str(inner.get("type"))}
-    if status is None:
-        code = str(error.get("code"))
-        status = int(code) if code.isdigit() else None
-    if status is None:
-        status = next((_STATUS_BY_TYPE[name] for name in names if name in _STATUS_BY_TYPE), 500)
-    if names & {"overloaded_error"}:
-        return "OverloadedError"
-    too_long = str(error.get("message")).startswith(_TOO_LONG_MESSAGES)
-    if status in (400, 413, 422) and (names & _TOO_LONG or too_long):
-        return "ContextWindowExceededError"
-    if status in (400, 403, 422) and names & _FILTERED:
-        return "ContentPolicyError"
-    fallback = "ServerError" if status >= 500 else "InvalidRequestError"
-    return _BY_STATUS.get(status, fallback)
-
-
-# --------------------------------------------------------------- forms that compare, on both sides
-
-
-def plain(value: Any) -> Any:
-    """JSON without nulls, and `None` for what is empty without them."""
-    if isinstance(value, dict):
-        kept = {name: plain(item) for name, item in value.items()}
-        return {name: item for name, item in kept.items() if item is not None} or None
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value
-
-
-def text_of(content: Any) -> str:
-    """The text of a message's content, be it a string or parts."""
-    if isinstance(content, list):
-        return "".join(
-            part["text"]
-            for part in content
-            if isinstance(part, dict) and isinstance(part.get("text"), str)
-        )
-    return content or ""
-
-
-def merge_details(details: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """OpenRouter's reasoning details with the fragments of one block put together."""
-    merged: list[dict[str, Any]] = []
-    for detail in details:
-        last = merged[-1] if merged else None
-        same = last is not None and all(
-            last.get(name) == detail.get(name) for name in ("type", "index")
-        )
-        if last is None or not same or (detail.get("id") and detail["id"] != last.get("id")):
-            merged.append(plain(detail) or {})
-            continue
-        for name, value in (plain(detail) or {}).items():
-            grows = name in ("text", "summary", "data") and name in last
-            last[name] = last[name] + value if grows else value
-    return merged
-
-
-def merge_logprobs(parts: Iterable[Any]) -> dict[str, list[Any]] | None:
-    """Log probabilities as lists, however many chunks they came in."""
-    merged: dict[str, list[Any]] = {}
-    for part in parts:
-        # A bare number is seen, too; there is nothing to put together then.
-        for name, values in part.items() if isinstance(part, dict) else ():
-            if values:
-                merged[name] = merged.get(name, []) + values
-    return plain(merged)

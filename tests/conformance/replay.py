@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from conformance.allowances import sent_apart
-from conformance.oracle import merge_details, merge_logprobs, plain
+from conformance.forms import merge_details, merge_logprobs, plain
 
 from scallion import build_pipeline
 from scallion.providers import anthropic, openai, openrouter

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from conformance.oracle import plain
+from conformance.forms import plain
 
 from support.upstream import sse, unfold
 

@@ -9,7 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from conformance.allowances import meaning, read_as_text
-from conformance.oracle import expect, plain
+from conformance.forms import plain
+from conformance.oracle import expect
 from conformance.replay import as_recorded, cut, describe, replay, scallion
 
 from scallion.exceptions import ProviderError, StreamError
@@ -73,8 +74,15 @@ def check_error(error: Exception | None, expected: Expected, exchange: Exchange)
     if exchange.status != 200:
         assert error.status_code == exchange.status
         assert error.body == expected.error_body
+        assert error.retry_after == _seconds(exchange.headers.get("retry-after"))
+    by_hand = exchange.expect or {}
+    assert error.retryable == by_hand.get("retryable", error.retryable)
     if isinstance(error, StreamError):
         assert describe(error.partial, exchange) == expected.answer
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    return None if retry_after is None else float(retry_after)  # no recorded one is a date
 
 
 def check_nothing_lost(seen: Replayed, expected: Expected, exchange: Exchange) -> None:
@@ -103,5 +111,5 @@ def check_request(sent: dict[str, Any], recorded: dict[str, Any], exchange: Exch
 
 
 def adapter(exchange: Exchange) -> str:
-    """The adapter that is asked: Azure's is OpenAI's."""
-    return exchange.provider.removeprefix("azure-")
+    """The adapter that is asked: OpenAI's for every compatible server."""
+    return exchange.provider if exchange.provider in ("anthropic", "openrouter") else "openai"

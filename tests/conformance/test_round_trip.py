@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conformance.allowances import sendable, short_id
-from conformance.oracle import expect, merge_details, text_of
+from conformance.forms import merge_details, text_of
+from conformance.oracle import expect
 from conformance.replay import as_recorded, replay, scallion
 
 from support.upstream import Upstream, completion, message

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from support.server import PAUSE, Ending, Reply, Step
+from support.script import PAUSE, Ending, Reply, Step
 
 JSON = {"content-type": "application/json"}
 SSE = {"content-type": "text/event-stream"}

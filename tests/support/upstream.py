@@ -19,7 +19,7 @@ from support.answers import (
     sse,
     unfold,
 )
-from support.server import (
+from support.script import (
     CLOSE,
     CUT,
     DISCONNECT,
@@ -32,8 +32,8 @@ from support.server import (
     Reply,
     Script,
     Step,
-    Upstream,
 )
+from support.server import Upstream
 
 __all__ = [
     "CLOSE",
