@@ -30,6 +30,7 @@ class OpenRouterClient(OpenAIClient):
             if not key:
                 raise self.missing_key()
             settings["api_key"] = key
+        settings["default_headers"] = _unsaid(settings) | settings.get("default_headers", {})
         return settings
 
     def wire_messages(self, request: Request) -> Any:
@@ -43,3 +44,18 @@ class OpenRouterClient(OpenAIClient):
 
     def _renames_max_tokens(self, model: str) -> bool:  # noqa: ARG002
         return False  # OpenRouter translates it for each model
+
+
+def _unsaid(settings: dict[str, Any]) -> dict[str, Any]:
+    """What the SDK would tell OpenRouter out of OpenAI's variables, taken back."""
+    from openai import Omit
+
+    own = {"organization": "OpenAI-Organization", "project": "OpenAI-Project"}
+    unsaid: dict[str, Any] = {own[name]: Omit() for name in own if name not in settings}
+    for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n"):
+        name, colon, _ = line.partition(":")
+        name = name.strip()
+        if colon:
+            credential = name.lower() == "authorization"
+            unsaid[name] = f"Bearer {settings['api_key']}" if credential else Omit()
+    return unsaid
