@@ -52,10 +52,9 @@ def _unsaid(settings: dict[str, Any]) -> dict[str, Any]:
 
     own = {"organization": "OpenAI-Organization", "project": "OpenAI-Project"}
     unsaid: dict[str, Any] = {own[name]: Omit() for name in own if name not in settings}
-    for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n"):
-        name, colon, _ = line.partition(":")
-        name = name.strip()
-        if colon:
-            credential = name.lower() == "authorization"
-            unsaid[name] = f"Bearer {settings['api_key']}" if credential else Omit()
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    custom = [line.partition(":")[0].strip() for line in lines if ":" in line]
+    unsaid |= {name: Omit() for name in custom}
+    if "authorization" in map(str.lower, custom):
+        unsaid["Authorization"] = f"Bearer {settings['api_key']}"
     return unsaid
