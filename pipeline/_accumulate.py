@@ -62,8 +62,13 @@ class Accumulator:
 
     @property
     def finished(self) -> bool:
-        """Whether the answer is whole: every choice has its finish reason."""
+        """Whether every choice that began has its finish reason."""
         return bool(self._choices) and all(c.finish_reason for c in self._choices.values())
+
+    @property
+    def choice_count(self) -> int:
+        """How many choices have begun."""
+        return len(self._choices)
 
     def build(self) -> ModelResponse:
         """The answer so far."""
@@ -394,14 +399,6 @@ def has_content(chunk: StreamChunk) -> bool:
         or delta.annotations
         for delta in [choice.delta for choice in chunk.choices]
     )
-
-
-def is_whole(chunks: Iterable[StreamChunk]) -> bool:
-    """Whether `chunks` are an answer with its finish reason."""
-    accumulator = Accumulator()
-    for chunk in chunks:
-        accumulator.add(chunk)
-    return accumulator.finished
 
 
 def accumulate(chunks: Iterable[StreamChunk]) -> ModelResponse:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from ._accumulate import chunks_of, has_content, is_whole
+from ._accumulate import Accumulator, chunks_of, has_content
 from ._limits import ReadLimit, expired, time_limit
 from ._sources import IteratorSource, Restart
 from ._stages import Stage, carry_labels
@@ -236,7 +236,7 @@ class Response:
         if self._outcome is None:
             assert self._source is not None
             self._take_primed()
-            whole = self._source.ended and self._stages[0].accumulator.finished
+            whole = self._source.ended and self._is_whole(self._stages[0].accumulator)
             try:
                 self._settle("completed" if whole else "closed")
             finally:
@@ -274,7 +274,10 @@ class Response:
                 batch = await self._read()
                 self._primed += batch
                 if not batch:
-                    if not is_whole(self._primed):
+                    probe = Accumulator()
+                    for chunk in self._primed:
+                        probe.add(chunk)
+                    if not self._is_whole(probe):
                         raise self._truncated()
                     break
             except BaseException as error:  # noqa: BLE001 - raised again by _fail
@@ -312,7 +315,7 @@ class Response:
                     batch = stage.take(batch)
                 self._batch = batch
                 return True
-            if not self._stages[0].accumulator.finished:
+            if not self._is_whole(self._stages[0].accumulator):
                 raise self._truncated()
             if self._recoveries and await self._restarted(self._stages[0].accumulator.build()):
                 return True
@@ -494,6 +497,15 @@ class Response:
             model=self.request.model,
             request_id=self._labels.request_id,
         )
+
+    def _is_whole(self, accumulator: Accumulator) -> bool:
+        if not accumulator.finished:
+            return False
+        wanted = self.request.params.get("n")
+        # A server that knows no `n` gives one choice and says that this is all: so be it.
+        if not isinstance(wanted, int) or getattr(self._source, "sealed", True):
+            return True
+        return accumulator.choice_count >= wanted
 
     def _partial(self) -> ModelResponse:
         if self._outcome is not None and self._answer is not None:

@@ -16,7 +16,8 @@ class ChunkSource(Protocol):
 
     `read` returns the chunks that are there, at least one, or an empty list at the end. `ended` is
     true as soon as the end was seen, even if it came along with the last chunks. `aclose` releases
-    the connection, and makes a pending `read` return or raise.
+    the connection, and makes a pending `read` return or raise. A source may have `sealed`: false as
+    long as nobody has said that the end is the end (`[DONE]`), and not just of the connection.
     """
 
     @property

@@ -65,11 +65,12 @@ def tally_messages(
         calls = message.get("tool_calls")
         key: Hashable = None
         if content is None or type(content) is str:
-            if calls or len(message) > 2:
-                others = ("name", "refusal", "function_call")
-                key = (content, message.get("role"), _encode(calls), *map(message.get, others))
+            role = message.get("role")
+            if calls or (len(message) > 2 and role != "tool"):
+                others = message.get("name"), message.get("refusal"), message.get("function_call")
+                key = (content, role, _encode((calls, others)))
             else:
-                key = (content, message.get("role"))
+                key = (content, role)
         found = young.get(key)
         if found is None:
             found = None if memory is None else memory.get(key)

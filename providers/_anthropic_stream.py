@@ -157,6 +157,7 @@ class AnthropicEvents:
         self._extra |= extra_of(message)
         chunks = [self._chunk(Delta(role="assistant"))]
         chunks[0].restarted = again
+        chunks[0].usage = self.usage  # what the prompt cost is known, whatever comes of the rest
         # A turn that only goes on with a server's tool comes whole, in this one event.
         self._reason = message.get("stop_reason")
         for place, block in enumerate(message.get("content") or ()):

@@ -262,6 +262,15 @@ _BAD_ADDRESS = frozenset({"UnsupportedProtocol", "InvalidURL", "NonHttpUrlClient
 _UNREADABLE = frozenset({"DecodingError", "UnicodeError", "ValueError"})
 
 
+def was_not_sent(error: BaseException) -> bool:
+    """Whether a kept-alive connection turned out to be closed before a byte was written to it.
+
+    Then the request can be sent again on another one without any doubt; some servers close at once
+    what they have just promised to keep alive.
+    """
+    return any(type(cause).__name__ == "ClientConnectionResetError" for cause in _causes(error))
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     current: BaseException | None = error

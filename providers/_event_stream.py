@@ -47,6 +47,7 @@ class EventStream:
         on_error: Callable[[Exception], ProviderError],
     ) -> None:
         self.ended = False
+        self.sealed = False
         self._http = http
         self._pieces: AsyncIterator[bytes] = http.aiter_bytes() if pieces is None else pieces
         self._decode = decoder.decode
@@ -68,7 +69,7 @@ class EventStream:
                 if piece is not None:
                     events = self._parser.feed(piece)
                     if events:
-                        self.ended = self._decode(events, chunks)
+                        self.ended = self.sealed = self._decode(events, chunks)
                 else:
                     self.ended = True
                     self._decode_rest(chunks)
@@ -130,4 +131,4 @@ class EventStream:
             located = self._on_error(malformed)
             located.__cause__ = error
             return located
-        return error
+        return self._on_error(error)

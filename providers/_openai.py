@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import ValidationError, json
 
-from scallion.exceptions import InvalidRequestError, ProviderError
+from scallion.exceptions import InvalidRequestError
 from scallion.types import ModelResponse, StreamChunk, decode, read
 
 from ._errors import error_from_payload
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 # Parameters of the call, not of the body.
 OURS = frozenset({"extra_body", "extra_headers", "extra_query", "timeout"})
+
+# What OpenAI itself takes in a message; it refuses others, where most compatible servers do not.
+_KNOWN = frozenset(
+    {"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"}
+)
 
 
 class OpenAIClient(SDKClient):
@@ -73,7 +78,13 @@ class OpenAIClient(SDKClient):
 
     def wire_messages(self, request: Request) -> Any:
         """The history without what only another provider understands."""
-        return to_openai_messages(request.messages, keep_reasoning=False)
+        messages = to_openai_messages(request.messages, keep_reasoning=False)
+        if not self._is_openai() or all(_KNOWN.issuperset(message) for message in messages):
+            return messages
+        return [
+            {name: value for name, value in message.items() if name in _KNOWN}
+            for message in messages
+        ]
 
     async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
         try:
@@ -152,12 +163,14 @@ class ChunkDecoder:
                 chunk = read(StreamChunk, json.decode(data))
                 failure = embedded_error(chunk)
                 if failure is not None:
-                    raise self._error(failure, chunk) from None
+                    if chunk.choices or chunk.usage is not None:
+                        # What it says beside the error was generated, and is billed.
+                        for choice in chunk.choices:
+                            choice.finish_reason = None
+                        chunks.append(chunk)
+                    raise error_from_payload(
+                        failure, provider=self._provider, model=self._model
+                    ) from None
             chunk.body = data
             chunks.append(chunk)
         return False
-
-    def _error(self, failure: Any, chunk: StreamChunk) -> ProviderError:
-        return error_from_payload(
-            failure, provider=self._provider, model=chunk.model or self._model
-        )

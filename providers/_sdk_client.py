@@ -28,7 +28,7 @@ from scallion.exceptions import (
 )
 
 from ._base import BaseLLMClient
-from ._errors import error_from_exception, error_from_payload, request_id_of
+from ._errors import error_from_exception, error_from_payload, request_id_of, was_not_sent
 from ._event_stream import EventStream
 
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ class SDKClient(BaseLLMClient):
         del model
         client, config = self._given_client, self.config
         if client is not None:
-            address, key = str(client.base_url), getattr(client, "api_key", None)
+            address = str(client.base_url)
+            whose = ("api_key", "organization", "project")
+            key = "\0".join(str(getattr(client, name, None)) for name in whose)
         else:
             address = config.base_url or os.environ.get(self.address_variable) or ""
             key = config.api_key or os.environ.get(self.key_variable)
@@ -180,17 +182,21 @@ class SDKClient(BaseLLMClient):
             options["params"] = params["extra_query"]
         # A client that rewrites requests (Azure, Bedrock, Vertex) has to see the body as a dict.
         sent = {"content": content} if self._takes_bytes(client) else {"body": body}
-        try:
-            http = await client.post(
-                self.path,
-                **sent,
-                cast_to=_raw_response_type(),
-                options=options,
-                stream=request.stream,
-                stream_cls=self._stream_class() if request.stream else None,
-            )
-        except Exception as error:
-            raise self.failed(error, request) from error
+        for last_try in (False, False, True):
+            try:
+                http = await client.post(
+                    self.path,
+                    **sent,
+                    cast_to=_raw_response_type(),
+                    options=options,
+                    stream=request.stream,
+                    stream_cls=self._stream_class() if request.stream else None,
+                )
+                break
+            except Exception as error:
+                if last_try or not was_not_sent(error):
+                    raise self.failed(error, request) from error
+                await asyncio.sleep(0)
         if request.stream:
             return await self._streamed(http, client, request)
         return self._whole(http, request)
@@ -206,6 +212,8 @@ class SDKClient(BaseLLMClient):
         }
         try:
             answer = self.read_answer(content)
+        except ProviderError as error:
+            raise self.failed(error, request, request_id=request_id) from None
         except (ValueError, RecursionError) as error:
             raise MalformedResponseError(
                 f"{_what_came_instead(http, content)} where a JSON answer was due ({error})",
@@ -239,6 +247,8 @@ class SDKClient(BaseLLMClient):
             content = await source.read_body()
             try:
                 answer = self.read_answer(content)
+            except ProviderError as error:
+                raise self.failed(error, request, request_id=request_id) from None
             except (ValueError, RecursionError):
                 answer = None
             failure = embedded_error(answer) if answer is not None else None

@@ -80,25 +80,36 @@ class Terminal:
         return text if len(text) <= room else f"{text[: room - 1]}…"
 
     def table(
-        self, header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Container[str] = ()
+        self,
+        header: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        right: Container[str] = (),
+        shrink: str | None = None,
     ) -> None:
         """Write columns as wide as they need to be.
 
         Args:
             right: The columns that are set flush right, as numbers are, by their header.
+            shrink: The column whose texts are cut where the terminal is too narrow.
         """
         shown = [[cell.translate(self._marks) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
+        gaps = 2 * (len(widths) - 1)
+        over = sum(widths) + gaps - self.width
+        if shrink is not None and over > 0:
+            place = header.index(shrink)
+            widths[place] = max(widths[place] - over, len(shrink))
 
         def joined(cells: Sequence[str]) -> str:
             placed = [
-                cell.rjust(width) if title in right else cell.ljust(width)
+                cell.rjust(width) if title in right else cell[:width].ljust(width)
                 for title, cell, width in zip(header, cells, widths, strict=True)
             ]
             return "  ".join(placed).rstrip()
 
         self.line(self.bold(joined(header)))
-        self.line("─" * (sum(widths) + 2 * (len(widths) - 1)))
+        self.line("─" * (sum(widths) + gaps))
         for row in shown:
             self.line(joined(row))
 

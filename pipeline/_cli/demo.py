@@ -8,55 +8,49 @@ from __future__ import annotations
 
 import asyncio
 import re
+import warnings
 from typing import TYPE_CHECKING
 
 from scallion import build_pipeline
+from scallion.costs import PriceTable
 from scallion.exceptions import (
     AllModelsFailedError,
     OverloadedError,
+    PipelineRefusedError,
     RateLimitError,
     StreamError,
     StreamInterruptedError,
 )
-from scallion.middlewares import Target, fallback, retry
-from scallion.providers import detect_provider, fake, get_client
+from scallion.middlewares import Target, budget, cost, fallback, retry
+from scallion.providers import Provider, detect_provider, fake, get_client
 
 from ._terminal import Flow, Terminal
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
-    from scallion import Attempt, Context, Handler, Middleware, Outcome, Pipeline, Request, Response
+    from scallion import Attempt, Handler, Middleware, Outcome, Pipeline, Request, Response
+    from scallion.middlewares import Entry
     from scallion.types import StreamChunk
 
 # ----------------------------------------------------------------- layers, as users write them
 
 
-def log(terminal: Terminal) -> Middleware:
-    """Say what is asked, and how it ended."""
+def narrate(terminal: Terminal, outcomes: list[Outcome]) -> Middleware:
+    """Say what is asked and how it ended, and keep the outcome."""
 
-    async def log(request: Request, call_next: Handler) -> Response:
+    async def narrate(request: Request, call_next: Handler) -> Response:
         def settled(outcome: Outcome) -> None:
+            outcomes.append(outcome)
             tries = len(outcome.attempts)
-            terminal.note(
-                f"log: {outcome.status} after {outcome.duration:.2f} s, attempts: {tries}"
-            )
+            terminal.note(f"{outcome.status} after {outcome.duration:.2f} s, attempts: {tries}")
 
-        terminal.note(f"log: {'a stream' if request.stream else 'a whole answer'} is asked for")
+        terminal.note(f"{'a stream' if request.stream else 'a whole answer'} is asked for")
         response = await call_next(request)
         return response.on_settle(settled)
 
-    return log
-
-
-def account(contexts: list[Context]) -> Middleware:
-    """Keep what the core notes of every attempt, also of those that fail."""
-
-    async def account(request: Request, call_next: Handler) -> Response:
-        contexts.append(request.context)
-        return await call_next(request)
-
-    return account
+    return narrate
 
 
 def redact(pattern: str) -> Middleware:
@@ -126,34 +120,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo. Returns the exit code."""
-    try:
-        asyncio.run(_demo(arguments.model, Terminal()))
-    except AllModelsFailedError as error:
-        raise error.errors[-1] from None  # the others were injected
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of unknown prices: the table says so, too
+        try:
+            asyncio.run(_demo(arguments.model, Terminal()))
+        except AllModelsFailedError as error:
+            raise error.errors[-1] from None  # the others were injected
     return 0
 
 
 async def _demo(model: str, terminal: Terminal) -> None:
     chosen = detect_provider(model)
-    provider = fake([ANSWER, ANSWER], delay=DELAY) if chosen == "fake" else get_client(chosen)
+    made_up = chosen is Provider.FAKE
+    provider = fake([ANSWER, ANSWER], delay=DELAY) if made_up else get_client(chosen)
     await provider.warm_up()  # a missing key shows here, before anything is written
     overloaded = OverloadedError("overloaded (injected)", status_code=529)
     limited = RateLimitError("too many requests (injected)", status_code=429, retry_after=90)
     broken = StreamInterruptedError("the connection broke (injected)")
     shaky = fake([overloaded, overloaded, limited, (BROKEN_OFF, broken)], delay=DELAY)
-    contexts: list[Context] = []
+    prices = PriceTable()
+    # Made up, as the answers are. Where all is made up, it is the price of every model.
+    prices.register("*", provider=None if made_up else "fake", input=2.5, output=10)
+    books = cost(prices=prices)
+    outcomes: list[Outcome] = []
     llm = build_pipeline(
         [
-            log(terminal),
-            account(contexts),
+            narrate(terminal, outcomes),
             redact(r"[\w.]+@[\w.]+\w"),
+            books,
             fallback([Target("fake/shaky", shaky), model]),
             retry(attempts=2, wait_initial=WAIT),
         ],
         provider=provider,
     )
     terminal.title("The onion")
-    for line in repr(llm).splitlines():
+    for line in repr(llm).splitlines()[1:]:
         terminal.line(f"  {terminal.clipped(line, 2)}")
     terminal.title("The question")
     _write(QUESTION, terminal)
@@ -168,8 +169,16 @@ async def _demo(model: str, terminal: Terminal) -> None:
         except StreamError as error:
             terminal.line(f"  {type(error).__name__}: {error.message}")
             terminal.line(f"  .partial.text: {error.partial.text if error.partial else ''!r}")
-    terminal.title("Every attempt, as the core recorded it")
-    _report(contexts, terminal)
+        terminal.title("4  A budget that the call could exceed: refused, and nothing is sent")
+        thrifty = budget(usd="0.0001", prices=prices, max_output_tokens=500)
+        try:
+            await llm.with_middlewares(thrifty).complete(QUESTION)
+        except PipelineRefusedError as error:
+            _write(f"{type(error).__name__}: {error.message}", terminal)
+    terminal.title("Every attempt, and what it cost (~ is an estimate)")
+    _report([outcome.attempts for outcome in outcomes], books.entries, terminal)
+    terminal.line()
+    terminal.line(f"In all: ${books.total:.5f}")
 
 
 async def _stream(llm: Pipeline, terminal: Terminal) -> None:
@@ -188,24 +197,27 @@ def _write(text: str, terminal: Terminal) -> None:
     flow.end()
 
 
-def _report(contexts: list[Context], terminal: Terminal) -> None:
+def _report(
+    calls: Sequence[Sequence[Attempt]], entries: Sequence[Entry], terminal: Terminal
+) -> None:
+    attempts = [(str(call), attempt) for call, made in enumerate(calls, 1) for attempt in made]
     rows = [
-        (str(call), *_row(attempt))
-        for call, context in enumerate(contexts, 1)
-        for attempt in context.attempts
+        (call, *_row(attempt, entry))
+        for (call, attempt), entry in zip(attempts, entries, strict=True)
     ]
-    header = ("#", "model", "provider", "status", "latency", "waited", "tokens in", "out")
-    terminal.table(header, rows, right={"latency", "waited", "tokens in", "out"})
+    header = ("#", "model", "provider", "status", "latency", "in", "out", "cost")
+    terminal.table(header, rows, right={"latency", "in", "out", "cost"}, shrink="model")
 
 
-def _row(attempt: Attempt) -> tuple[str, ...]:
-    usage = attempt.usage
+def _row(attempt: Attempt, entry: Entry) -> tuple[str, ...]:
+    usage = entry.usage
+    about = "" if entry.exact or usage is None else "~"
     return (
         attempt.model.removeprefix(f"{attempt.provider}/"),
         attempt.provider,
         attempt.status if attempt.error is None else type(attempt.error).__name__,
         "" if attempt.latency is None else f"{attempt.latency:.2f} s",
-        f"{attempt.waited_after:.2f} s" if attempt.waited_after else "",
-        str(usage.prompt_tokens) if usage else "?",
-        str(usage.completion_tokens) if usage else "?",
+        f"{about}{usage.prompt_tokens}" if usage else "",
+        f"{about}{usage.completion_tokens}" if usage else "",
+        "?" if entry.cost is None else f"{about}${entry.cost:.5f}",
     )

@@ -102,7 +102,7 @@ class Envelope(Generic[T]):
         unpacked = self._decompress(method & ~ENCRYPTED, payload)
         try:
             return None if unpacked is None else self._decoder.decode(unpacked)
-        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     def _decompress(self, method: int, payload: bytes) -> bytes | None:

@@ -30,7 +30,7 @@ try:
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import RedisError
+    from redis.exceptions import ConnectionError, RedisError
 except ImportError as error:
     raise ImportError(
         "scallion.stores.redis needs redis-py: pip install 'scallion[redis]'"
@@ -245,6 +245,7 @@ class RedisSession(Session):
             # A connection that died while it was idle is no failure: once more, on a new one.
             # Every script may be sent twice.
             retry=Retry(NoBackoff(), 1),
+            retry_on_error=[ConnectionError],
         )
         self.client: Redis = Redis.from_pool(pool)
         self.lease = self.client.register_script(_script("lease"))

@@ -568,3 +568,71 @@ async def test_the_prefix_is_taken_off_for_openai_and_kept_for_other_servers():
     assert openai(api_key="k").make_body(request)["model"] == "gpt-oss-20b"
     vllm = openai(api_key="k", base_url="http://localhost/v1")
     assert vllm.make_body(request)["model"] == "openai/gpt-oss-20b"
+
+
+async def test_a_stream_cut_before_its_second_choice_is_truncated(upstream, llm):
+    upstream.enqueue(completion_stream("a", done=False, usage=False), completion_stream("a"))
+
+    with pytest.raises(StreamTruncatedError):
+        await llm.stream("hello", n=2).collect()
+    # A server that knows no `n` says itself that one choice is all there is.
+    assert len((await llm.stream("hello", n=2).collect()).choices) == 1
+
+
+async def test_what_a_frame_says_beside_its_error_is_kept(upstream, llm):
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    last = {"error": {"code": 502, "message": "gone"}, "choices": [], "usage": usage}
+    upstream.enqueue(completion_stream("Hel", sse(last)))
+
+    with pytest.raises(StreamInterruptedError) as caught:
+        await llm.stream("hello").collect()
+
+    assert caught.value.partial.usage.total_tokens == 10
+    assert caught.value.partial.text == "Hel"
+
+
+async def test_errors_inside_a_stream_quote_the_request_id(upstream, llm):
+    upstream.enqueue(
+        completion_stream(sse({"error": {"code": 429}}), headers={"x-request-id": "req_7"})
+    )
+
+    with pytest.raises(RateLimitError) as caught:
+        await llm.stream("hello").collect()
+
+    assert (caught.value.request_id, caught.value.model) == ("req_7", "gpt-4o")
+
+
+async def test_openai_itself_gets_no_message_fields_that_it_does_not_know():
+    from scallion import Request
+
+    history = [
+        {"role": "user", "content": "draw"},
+        {"role": "assistant", "content": "here", "images": ["…"], "mood": "good"},
+        {"role": "user", "content": "thanks"},
+    ]
+    request = Request("gpt-4o", history)
+
+    official = openai(api_key="k").make_body(request)["messages"]
+    assert official[1] == {"role": "assistant", "content": "here"}
+    other = openai(api_key="k", base_url="http://localhost/v1").make_body(request)["messages"]
+    assert other[1]["mood"] == "good"
+
+
+def test_answers_belong_to_an_address_and_an_account_and_show_no_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-env")
+
+    def identity(**settings):
+        return openai(**settings).identity("m")
+
+    same = identity(api_key="sk-1", base_url="http://a")
+    assert same == identity(api_key="sk-1", base_url="http://a")
+    assert identity(api_key="sk-env") == identity()
+    others = [
+        identity(api_key="sk-2", base_url="http://a"),
+        identity(api_key="sk-1", base_url="http://b"),
+        identity(api_key="sk-1", base_url="http://a", organization="o"),
+        identity(api_key="sk-1", base_url="http://a", default_headers={"x": "y"}),
+        identity(client=sdk.AsyncOpenAI(api_key="sk-1", base_url="http://a", project="p")),
+    ]
+    assert len({same, *others}) == len(others) + 1
+    assert not any("sk-" in text for text in [same, *others])
