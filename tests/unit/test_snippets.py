@@ -52,9 +52,12 @@ def blocks(page: Path) -> list[Block]:
 
 
 @pytest.fixture
-async def upstream(monkeypatch, tmp_path):
-    """Every provider's API at one address, where the SDKs look for it."""
-    async with Upstream(default=answer) as upstream:
+def upstream(monkeypatch, tmp_path):
+    """Every provider's API at one address, where the SDKs look for it.
+
+    In a thread of its own, because snippets without an event loop block the test's.
+    """
+    with Upstream(default=answer) as upstream:
         for name, path in {"OPENAI": "/v1", "ANTHROPIC": "", "OPENROUTER": "/api/v1"}.items():
             monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
             monkeypatch.setenv(f"{name}_BASE_URL", upstream.url + path)
