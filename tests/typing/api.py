@@ -5,6 +5,7 @@ Never run. Each function is something that users write; `assert_type` fixes what
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, assert_type
 
 import scallion
@@ -21,7 +22,19 @@ from scallion import (
     build_pipeline,
     exceptions,
 )
-from scallion.exceptions import AllModelsFailedError, ProviderError, StreamError
+from scallion.exceptions import AllModelsFailedError, ProviderError, RateLimitError, StreamError
+from scallion.middlewares import (
+    Entry,
+    Ledger,
+    RetryBudget,
+    Target,
+    budget,
+    cost,
+    fallback,
+    log,
+    retry,
+    timeout,
+)
 from scallion.providers import (
     AnthropicClient,
     BaseLLMClient,
@@ -199,6 +212,37 @@ class Counting:
 async def canned(request: Request) -> Response:
     """A provider is any function from Request to Response."""
     return Response.completed(ModelResponse(choices=[Choice()]), request)
+
+
+def builds_layers(spent: Ledger, shared: RetryBudget) -> None:
+    books = cost(spent, on_charge=lambda entry: print(entry.cost))
+    build_pipeline(
+        [
+            log(prompts=True, level="debug"),
+            retry(attempts=5, wait_initial=0.1, on=(RateLimitError,), budget=shared),
+            retry(on=lambda error, attempt: attempt < 2 and isinstance(error, TimeoutError)),
+            books,
+            budget(usd="2.50", per="tenant", window=3600),
+            budget(tokens=100_000, per=lambda request: request.context.tenant or ""),
+            fallback(
+                ["gpt-4o", Target("claude-sonnet-4-5", params={"temperature": None}), canned],
+                stream="restart",
+            ),
+            timeout(total=60, first_token=5, inter_chunk=2.5),
+        ],
+        order="off",
+    )
+    assert_type(books.total, Decimal)
+    assert_type(books.by_model, dict[str, Decimal])
+    assert_type(books.entries, tuple[Entry, ...])
+
+
+def calls_without_an_event_loop(llm: Pipeline) -> None:
+    assert_type(llm.sync.complete("Hi", temperature=0), ModelResponse)
+    with llm.sync.stream("Hi") as stream:
+        for chunk in stream:
+            assert_type(chunk, StreamChunk)
+    assert_type(stream.result, ModelResponse)
 
 
 def builds_pipelines() -> None:
