@@ -192,7 +192,8 @@ def _choice(params: Mapping[str, Any]) -> tuple[bool, str]:
         return choice in ("required", "any"), ""
     if not isinstance(choice, dict):
         return False, ""
-    name = (choice.get("function") or choice).get("name")
+    inner = choice.get("function")
+    name = (inner if isinstance(inner, dict) else choice).get("name")
     forced = choice.get("type") in ("any", "tool", "function", "required")
     return forced, name if isinstance(name, str) else ""
 

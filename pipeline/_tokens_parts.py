@@ -13,8 +13,6 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_TEXTS = frozenset({"text", "input_text", "output_text"})
-
 
 class Text(NamedTuple):
     text: str
@@ -60,12 +58,13 @@ def parts_of(message: Mapping[str, Any]) -> Iterator[Part]:
         yield Result(tuple(parts))
         return
     yield from parts
-    if isinstance(message.get("refusal"), str):
-        yield Text(message["refusal"])
-    for call in message.get("tool_calls") or ():
-        function = call.get("function") or call.get("custom") or {}
+    if refusal := _text(message.get("refusal")):
+        yield Text(refusal)
+    for call in _list(message.get("tool_calls")):
+        given = _dict(call)
+        function = _dict(given.get("function") or given.get("custom"))
         yield _call(function.get("name"), function.get("arguments", function.get("input")))
-    if isinstance(function := message.get("function_call"), dict):
+    if function := _dict(message.get("function_call")):
         yield _call(function.get("name"), function.get("arguments"))
 
 
@@ -74,37 +73,33 @@ def _content(content: Any) -> Iterator[Part]:
         if content:
             yield Text(content)
         return
-    for part in content if isinstance(content, list | tuple) else ():
+    for part in _list(content):
         if isinstance(part, str):
             yield Text(part)
-        elif isinstance(part, dict):
-            yield from _part(part)
+        else:
+            yield from _part(_dict(part))
 
 
 def _part(part: dict[str, Any]) -> Iterator[Part]:
     kind = part.get("type")
-    if kind in _TEXTS or kind == "refusal":
-        text = part.get("text") or part.get("refusal")
-        if isinstance(text, str):
-            yield Text(text)
+    if kind in ("text", "input_text", "output_text", "refusal"):
+        yield Text(_text(part.get("text")) or _text(part.get("refusal")))
     elif kind in ("image_url", "input_image"):
         given = part.get("image_url")
-        url = given.get("url") if isinstance(given, dict) else given
-        detail = (given if isinstance(given, dict) else part).get("detail")
-        yield Image(url if isinstance(url, str) else "", detail)
+        detail = _text((_dict(given) or part).get("detail"))
+        yield Image(_text(given) or _text(_dict(given).get("url")), detail)
     elif kind == "image":
         yield Image(_source(part), None)
     elif kind == "input_audio":
-        given = part.get("input_audio") or {}
-        yield Sound(given.get("data") or "", given.get("format"))
+        sound = _dict(part.get("input_audio"))
+        yield Sound(_text(sound.get("data")), _text(sound.get("format")) or None)
     elif kind in ("file", "input_file"):
-        inner = part.get("file")
-        given = inner if isinstance(inner, dict) else part
-        yield File(given.get("file_data") or given.get("file_url") or "")
+        file = _dict(part.get("file")) or part
+        yield File(_text(file.get("file_data")) or _text(file.get("file_url")))
     elif kind == "document":
-        source = part.get("source") or {}
+        source = _dict(part.get("source"))
         if source.get("type") == "text":
-            yield Text(source.get("data") or "")
+            yield Text(_text(source.get("data")))
         elif source.get("type") == "content":
             yield from _content(source.get("content"))
         else:
@@ -114,13 +109,13 @@ def _part(part: dict[str, Any]) -> Iterator[Part]:
     elif kind == "tool_result":
         yield Result(tuple(_content(part.get("content"))))
     elif kind == "thinking":
-        yield Thinking(part.get("thinking") or "")
+        yield Thinking(_text(part.get("thinking")))
 
 
 def _source(part: dict[str, Any]) -> str:
     """The base64 data or the URL of one of Anthropic's blocks."""
-    source = part.get("source") or {}
-    return source.get("data") or source.get("url") or ""
+    source = _dict(part.get("source"))
+    return _text(source.get("data")) or _text(source.get("url"))
 
 
 def _call(name: Any, arguments: Any) -> Call:
@@ -129,12 +124,12 @@ def _call(name: Any, arguments: Any) -> Call:
     if isinstance(arguments, str):
         try:
             decoded = msgspec.json.decode(arguments)
-        except (msgspec.DecodeError, RecursionError):
-            return Call(str(name or ""), arguments, 1)
+        except (ValueError, RecursionError):
+            return Call(_text(name), arguments, 1)
     if decoded is None:
-        return Call(str(name or ""), "", 0)
+        return Call(_text(name), "", 0)
     keys = len(decoded) if isinstance(decoded, dict) else 1
-    return Call(str(name or ""), msgspec.json.encode(decoded, enc_hook=str).decode(), keys)
+    return Call(_text(name), msgspec.json.encode(decoded, enc_hook=str).decode(), keys)
 
 
 class Tool(NamedTuple):
@@ -153,20 +148,32 @@ class Tool(NamedTuple):
 def tools_of(params: Mapping[str, Any]) -> list[Tool]:
     """The tools of a request that stand in its prompt: not those loaded later by a search."""
     found = []
-    for tool in (*(params.get("tools") or ()), *(params.get("functions") or ())):
-        if not isinstance(tool, dict) or tool.get("defer_loading"):
-            continue
-        inner = tool.get("function")
-        given = inner if isinstance(inner, dict) else tool
+    for each in (*_list(params.get("tools")), *_list(params.get("functions"))):
+        tool = _dict(each)
+        inner = _dict(tool.get("function"))
+        given = inner or tool
         schema = given.get("parameters", given.get("input_schema"))
-        if given.get("name") and (schema is not None or inner is not None):
-            described = given.get("description")
-            found.append(
-                Tool(
-                    str(given["name"]),
-                    described if isinstance(described, str) else None,
-                    schema if isinstance(schema, dict) else {},
-                    tool.get("type") == "function" and inner is None,
-                )
-            )
+        name = _text(given.get("name"))
+        # A tool without a schema is one of the provider's own, which nobody can count.
+        if name and not tool.get("defer_loading") and (inner or schema is not None):
+            described = _text(given.get("description")) or None
+            flat = tool.get("type") == "function" and not inner
+            found.append(Tool(name, described, _dict(schema), flat))
     return found
+
+
+# A request is counted before anybody has checked it: what is not what it should be counts nothing.
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    if hasattr(value, "to_dict"):
+        value = value.to_dict()
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any] | tuple[Any, ...]:
+    return value if isinstance(value, list | tuple) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

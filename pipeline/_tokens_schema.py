@@ -29,7 +29,7 @@ def functions(tools: list[dict[str, Any]]) -> str:
 
 
 def _declaration(name: str, schema: dict[str, Any]) -> str:
-    if not schema.get("properties"):
+    if not _properties(schema):
         return f"type {name} = () => any;"
     # A title stands before the object, which begins on the next line then.
     title = "".join(f"\n{line}\n" for line in _comment(schema.get("title"))) or " "
@@ -40,7 +40,9 @@ def answer_schema(given: dict[str, Any]) -> str:
     """The schema of a structured answer, as JSON without what strictness implies anyway."""
     head = f"## {given.get('name') or ''}\n\n"
     described = "".join(line + "\n" for line in _comment(given.get("description")))
-    body = json.dumps(_bare(given.get("schema"), 0), separators=(",", ":"), ensure_ascii=False)
+    body = json.dumps(
+        _bare(given.get("schema"), 0), separators=(",", ":"), ensure_ascii=False, default=str
+    )
     return head + described + body
 
 
@@ -60,6 +62,11 @@ def _bare(schema: Any, depth: int) -> Any:
     return kept
 
 
+def _properties(schema: dict[str, Any]) -> dict[str, Any]:
+    found = schema.get("properties")
+    return found if isinstance(found, dict) else {}
+
+
 def _definitions(schema: dict[str, Any]) -> dict[str, Any]:
     found = schema.get("$defs") or schema.get("definitions")
     return found if isinstance(found, dict) else {}
@@ -74,11 +81,12 @@ def _comment(text: Any) -> list[str]:
 
 def _object(schema: dict[str, Any], definitions: dict[str, Any], depth: int) -> str:
     """An object type: on one line unless one of its properties carries a comment."""
-    required = schema.get("required") or ()
+    required = schema.get("required")
+    required = required if isinstance(required, list) else []
     lines: list[str] = []
     fields: list[str] = []
     commented = False
-    for name, each in schema["properties"].items():
+    for name, each in _properties(schema).items():
         declared = _resolve(each, definitions)
         comments = _comment(declared.get("title")) + _comment(declared.get("description"))
         comments += [
@@ -124,7 +132,7 @@ def _type(schema: Any, definitions: dict[str, Any], depth: int) -> str:
         return "number"
     if kind == "array":
         return f"{_type(schema.get('items'), definitions, depth + 1)}[]"
-    if isinstance(schema.get("properties"), dict) and schema["properties"]:
+    if _properties(schema):
         return _object(schema, definitions, depth)
     return kind if kind in ("string", "boolean", "null", "object") else "any"
 
@@ -134,4 +142,4 @@ def _limit(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)

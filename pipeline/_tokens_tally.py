@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from scallion._tokens_media import Media
     from scallion._tokens_memory import Memory
 
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+_encode_json = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Tally:
@@ -68,7 +68,7 @@ def tally_messages(
             role = message.get("role")
             if calls or (len(message) > 2 and role != "tool"):
                 others = message.get("name"), message.get("refusal"), message.get("function_call")
-                key = (content, role, _encode((calls, others)))
+                key = (content, role, key_of((calls, others)))
             else:
                 key = (content, role)
         found = young.get(key)
@@ -88,4 +88,7 @@ def tally_messages(
 
 def key_of(value: Any) -> bytes:
     """What a value's count depends on, whatever it is made of."""
-    return _encode(value)
+    try:
+        return _encode_json(value)
+    except (UnicodeEncodeError, TypeError):  # half a surrogate pair, or a dict key of its own kind
+        return repr(value).encode(errors="replace")

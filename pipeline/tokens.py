@@ -18,6 +18,7 @@ from scallion._tokens_claude import ClaudeCounter
 from scallion._tokens_openai import OpenAICounter, dialect_of
 from scallion._tokens_other import OtherCounter
 from scallion._tokens_text import encoder
+from scallion.exceptions import InvalidRequestError
 from scallion.types import Message
 
 if TYPE_CHECKING:
@@ -88,9 +89,12 @@ def estimate(request: _Request, *, provider: str | None = None) -> TokenEstimate
         request: A `Request`, or anything with `model`, `messages` (OpenAI-style dicts) and
             `params` (`tools`, `tool_choice`, `response_format`, …).
         provider: The adapter that will send it, if the model's name does not say so.
+
+    Raises:
+        InvalidRequestError: something in it is nested too deep to be read.
     """
     counter, margin = _counter(request.model or "", provider)
-    tally = counter.estimate(request.messages, request.params)
+    tally = _tally(counter, request.messages, request.params)
     tokens = max(0, round(tally.tokens))
     if tally.exact:
         margin = _MARGIN_EXACT
@@ -115,7 +119,7 @@ def count_message_tokens(
     """Tokens of a whole conversation as a prompt, with the tools that go with it."""
     given = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
     dicts = [each.to_dict() if isinstance(each, Message) else each for each in given]
-    tally = _counter(model, provider)[0].estimate(dicts, {"tools": tools})
+    tally = _tally(_counter(model, provider)[0], dicts, {"tools": tools})
     return max(0, round(tally.tokens))
 
 
@@ -127,6 +131,17 @@ def count_tokens_openai(text: str, model: str = "gpt-4o") -> int:
 def count_tokens_anthropic(text: str, model: str = "claude-sonnet-4-5") -> int:
     """Tokens of a text for Claude: an estimate."""
     return count_tokens(text, model, provider="anthropic")
+
+
+def _tally(
+    counter: _Counter, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any]
+) -> Tally:
+    try:
+        return counter.estimate(messages, params)
+    except RecursionError as error:
+        raise InvalidRequestError(
+            "the request cannot be counted: a message, tool or schema is nested too deep"
+        ) from error
 
 
 @lru_cache(maxsize=256)
