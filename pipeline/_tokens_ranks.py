@@ -15,6 +15,7 @@ import hashlib
 import os
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +43,7 @@ class Loading:
     def __init__(self, name: str) -> None:
         self.encoding: tiktoken.Encoding | None = None
         self.error: BaseException | None = None
+        self.began = time.monotonic()
         self._name = name
         self._thread = threading.Thread(target=self._load, name=f"tiktoken {name}", daemon=True)
         self._thread.start()

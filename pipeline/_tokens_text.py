@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 PATIENCE: Final = 3.0
 # Reading 200,000 ranks from the cache takes half a second, or longer on a busy machine.
 PATIENCE_WITH_RANKS: Final = 60.0
+# Seconds until a download that failed is tried again, which nobody waits for.
+RETRY_AFTER: Final = 60.0
 
 # Longer texts are encoded piece by piece. tiktoken's regular expression overflows on a million
 # blanks, and its releases before 0.10 take quadratic time for a long run without a boundary.
@@ -78,27 +81,34 @@ class Encoder:
 
     def _load(self) -> bool:
         with self._lock:
-            if self._encode is not None:
-                return True
-            first = self._loading is None
-            if self._loading is None:
-                at_hand = provide(self.name)
-                self._loading = Loading(self.name)
-                self._loading.wait(PATIENCE_WITH_RANKS if at_hand else PATIENCE)
-            encoding = self._loading.encoding
-            if encoding is not None:
-                self._bytes = encoding.decode_single_token_bytes
-                self._encode = encoding.encode_ordinary
-                return True
-        if first:
-            warnings.warn(
-                f"tiktoken has no ranks for {self.name} ({self._loading.error or 'still loading'}):"
-                " tokens are approximated. Install scallion[offline], or set TIKTOKEN_CACHE_DIR to"
-                " a directory that holds them.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        return False
+            if self._encode is None:
+                self._look()
+        if self._encode is None:
+            _warn()
+        return self._encode is not None
+
+    def _look(self) -> None:
+        """Begin to load the ranks, or see what has become of it. Waits for it once, at first."""
+        loading = self._loading
+        if loading is None:
+            at_hand = provide(self.name)
+            loading = self._loading = Loading(self.name)
+            loading.wait(PATIENCE_WITH_RANKS if at_hand else PATIENCE)
+        elif loading.error is not None and time.monotonic() - loading.began > RETRY_AFTER:
+            loading = self._loading = Loading(self.name)
+        if (encoding := loading.encoding) is not None:
+            self._bytes = encoding.decode_single_token_bytes
+            self._encode = encoding.encode_ordinary
+
+
+@cache
+def _warn() -> None:
+    warnings.warn(
+        "tiktoken could not load its ranks, so tokens are approximated for now. Install"
+        " scallion[offline], or set TIKTOKEN_CACHE_DIR to a directory that holds them.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 @cache
