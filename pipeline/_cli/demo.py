@@ -121,7 +121,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo. Returns the exit code."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of unknown prices: the table says so, too
+        # Of unknown prices and estimated tokens: the table says so, too.
+        warnings.simplefilter("ignore")
         try:
             asyncio.run(_demo(arguments.model, Terminal()))
         except AllModelsFailedError as error:

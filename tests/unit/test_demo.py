@@ -29,21 +29,23 @@ def section(shown: str, title: str) -> list[str]:
 def test_it_runs_without_a_key_and_shows_the_onion_outermost_first(capsys):
     assert main(["demo"]) == 0
     onion = [line.strip("│ ") for line in section(capsys.readouterr().out, "The onion")]
-    names = ["log", "account", "redact", "fallback", "retry", "fake"]
-    assert [line.partition("(")[0] for line in onion[1:]] == names
+    names = ["narrate", "redact", "cost", "fallback", "retry", "fake"]
+    assert [line.partition("(")[0] for line in onion] == names
 
 
 def test_its_table_has_every_attempt_and_what_became_of_it(capsys):
     main(["demo"])
     rows = [line.split() for line in section(capsys.readouterr().out, "Every attempt")[2:]]
-    assert [row[:2] + row[3:4] for row in rows] == [
-        ["1", "shaky", "OverloadedError"],
-        ["1", "shaky", "OverloadedError"],
-        ["1", "onion", "completed"],
-        ["2", "shaky", "RateLimitError"],
-        ["2", "onion", "completed"],
-        ["3", "shaky", "StreamInterruptedError"],
+    assert [[*row[:2], row[3], row[-1][0]] for row in rows] == [
+        ["1", "shaky", "OverloadedError", "$"],
+        ["1", "shaky", "OverloadedError", "$"],
+        ["1", "onion", "completed", "$"],
+        ["2", "shaky", "RateLimitError", "$"],
+        ["2", "onion", "completed", "$"],
+        ["3", "shaky", "StreamInterruptedError", "~"],
     ]
+    # 26 tokens at $2.50 a million, and 53 at $10.
+    assert rows[2][-3:] == ["26", "53", "$0.00060"]
 
 
 def test_a_stream_that_breaks_shows_what_had_come_of_it(capsys):
@@ -68,10 +70,18 @@ def test_every_line_fits_into_80_columns(capsys):
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
+def test_a_budget_refuses_before_anything_is_sent(capsys):
+    main(["demo"])
+    shown = capsys.readouterr().out
+    assert any("BudgetExceededError: " in line for line in section(shown, "4  "))
+    assert section(shown, "Every attempt")[-1].startswith("3")
+
+
 def test_a_real_model_answers_the_same_calls(capsys, monkeypatch):
     def answer(request: Received):
         reply = completion_stream if request.json.get("stream") else completion
-        return reply("The gas. More from chef@example.org", usage=(21, 8))
+        text = "The gas. More from chef@example.org"
+        return reply(text, usage=(21, 8), model="gpt-4o-2024-08-06")
 
     with Upstream(default=answer) as upstream:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
@@ -82,7 +92,8 @@ def test_a_real_model_answers_the_same_calls(capsys, monkeypatch):
     assert "  The gas. More from [redacted]" in section(shown, "1  ")
     assert "  The gas. More from [redacted]" in section(shown, "2  ")
     table = section(shown, "Every attempt")
-    assert [row.split()[-2:] for row in table if "gpt-4o" in row] == [["21", "8"]] * 2
+    billed = [row.split()[-3:] for row in table if "gpt-4o" in row]
+    assert billed == [["21", "8", "$0.00013"]] * 2
 
 
 def test_a_wrong_key_is_one_line_and_exit_code_2(capsys, monkeypatch):
