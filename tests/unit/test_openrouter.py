@@ -433,7 +433,6 @@ async def test_an_error_after_content_breaks_the_stream_with_what_came(upstream,
     assert stream.result.finish_reason is None
 
 
-@pytest.mark.xfail(strict=True, reason="an error event's usage is dropped")
 @pytest.mark.parametrize("content", ["Hel", None], ids=["after content", "before content"])
 async def test_an_error_that_brings_its_bill_is_billed(upstream, llm, content):
     event = {
