@@ -139,6 +139,8 @@ class ClaudeCounter:
             total.guess(declared + self._text(named), slack)
             if budgeted and _interleaved(params):
                 total.guess(given.interleaved, slack=10)
+            elif budgeted:
+                total.slack += given.interleaved  # the client may send that header by itself
         if (schema := _schema(params)) is not None:
             written = msgspec.json.encode(schema, enc_hook=str).decode()
             tokens = self._text(written)
