@@ -12,6 +12,7 @@ import ast
 import inspect
 import io
 import re
+import tomllib
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -118,6 +119,20 @@ def test_no_block_of_a_page_is_without_its_language(page):
 def test_there_are_snippets_to_run():
     python = [block for page in PAGES for block in blocks(page) if block.language == "python"]
     assert len(python) >= 10
+
+
+def test_the_table_of_dependencies_is_that_of_the_project():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    cells = [
+        [cell.strip(" `") for cell in line.split("|")[1:-1]]
+        for line in (ROOT / "docs/dependencies.md").read_text("utf-8").splitlines()
+        if line.startswith("| `")
+    ]
+    shown = {row[0]: row[1].replace(" ", "") for row in cells if len(row) == 4}
+    due = [re.split(r"(?=[<>])", each, maxsplit=1) for each in project["dependencies"]]
+    assert shown == {name: versions.replace(">=", "≥") for name, versions in due}
+    assert {row[0] for row in cells if len(row) == 2} == set(project["optional-dependencies"])
 
 
 def test_the_readme_draws_the_tree_of_errors_as_the_module_does():
