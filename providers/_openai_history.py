@@ -3,8 +3,8 @@
 Most histories need no change, and then nothing is copied: messages are looked at, not rebuilt. What
 is changed where it occurs:
 
-- Left out: `provider_content`, `annotations`, reasoning and cache markers (OpenRouter keeps these
-  two), fields that are null, `index` in tool calls, all but the id of an audio answer, and
+- Left out: `provider_content`, `annotations`, reasoning, `images` and cache markers (OpenRouter
+  keeps these three), fields that are null, `index` in tool calls, all but the id of an audio answer, and
   Anthropic's thinking, server tools and compaction among content parts.
 - Anthropic's `image`, `document`, `search_result`, `tool_use` and `tool_result` blocks become what
   OpenAI has for them.
@@ -26,7 +26,7 @@ Message = dict[str, Any]
 Part = dict[str, Any]
 
 _LONGEST_ID = 40
-_REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
+_OPENROUTERS = frozenset({"reasoning", "reasoning_content", "reasoning_details", "images"})
 _FOREIGN = frozenset({"provider_content", "annotations", "thinking_blocks", "is_error"})
 _UNSENT_PARTS = frozenset({"thinking", "redacted_thinking", "compaction", "fallback"})
 _ATTACHED = "The result is attached to the next message."
@@ -48,7 +48,7 @@ def to_openai_messages(
     Raises:
         ValueError: a file that only Anthropic can read, or a message that is malformed.
     """
-    dropped = _FOREIGN if keep_reasoning else _FOREIGN | _REASONING
+    dropped = _FOREIGN if keep_reasoning else _FOREIGN | _OPENROUTERS
     marked = keep_reasoning if keep_cache_control is None else keep_cache_control
     sent: list[Message] | None = None
     attached: list[Part] = []  # what the tool results of this turn could not hold

@@ -117,6 +117,8 @@ class SDKClient(BaseLLMClient):
         """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it."""
         del model
         client, config = self._given_client, self.config
+        address: str
+        key: Any
         if client is not None:
             address = str(client.base_url)
             whose = ("api_key", "organization", "project")
