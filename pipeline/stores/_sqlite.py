@@ -176,6 +176,12 @@ class _Worker:
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scallion-sqlite")
 
+    def __del__(self) -> None:
+        # Here and not by a finalizer that asks the thread: the garbage collector runs anywhere,
+        # also where the executor's locks are held. A thread that is busy keeps its worker alive.
+        if self.is_of_this_process():
+            self._close()
+
     def submit(self, job: Callable[..., T], *args: object) -> Future[T]:
         """Do `job` with the connection, after everything that was submitted before."""
         return self._thread.submit(self._do, job, args)
@@ -204,9 +210,7 @@ class _Worker:
                 f"sqlite:///{self._path} was in use when this process was forked off:"
                 " make the store in the new process"
             )
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._close()
 
     def _do(self, job: Callable[..., T], args: tuple[object, ...]) -> T:
         self._busy = True

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ._protocol import LATE, Balance, Lease, Refusal, Reservation, account_name
@@ -80,14 +79,6 @@ CREATE INDEX holds_by_expiry ON holds (expires_at);
 """
 
 
-class Connection(sqlite3.Connection):
-    """A connection that closes when it is forgotten, without a warning and without a lock."""
-
-    def __del__(self) -> None:
-        with suppress(sqlite3.Error):  # it was never opened
-            self.close()
-
-
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
     """Open the file, and make its tables if it is new.
 
@@ -99,11 +90,7 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     # Prompts and answers are nobody else's business; SQLite gives its side files the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(
-        path,
-        timeout=timeout,
-        isolation_level=None,
-        check_same_thread=False,
-        factory=Connection,
+        path, timeout=timeout, isolation_level=None, check_same_thread=False
     )
     try:
         _use_write_ahead_log(connection, time.monotonic() + timeout)
