@@ -165,8 +165,6 @@ class ChunkDecoder:
                 if failure is not None:
                     if chunk.choices or chunk.usage is not None:
                         # What it says beside the error was generated, and is billed.
-                        for choice in chunk.choices:
-                            choice.finish_reason = choice.native_finish_reason = None
                         chunks.append(chunk)
                     raise error_from_payload(
                         failure, provider=self._provider, model=self._model
