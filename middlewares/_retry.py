@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from ._retry_budget import RetryBudget
 
     RetryOn = (
-        type[Exception] | tuple[type[Exception], ...] | Callable[[Exception, int], bool | float]
+        type[Exception]
+        | tuple[type[Exception], ...]
+        | Callable[[Exception, int], bool | float | None]
     )
 
 
@@ -117,7 +119,7 @@ def wait_before_retry(
         draw: A random number in [0, 1) that decides the jitter.
     """
     verdict = _wanted(error, attempt, on)
-    if verdict is False:
+    if verdict is False or verdict is None:  # None: a predicate that says nothing says no
         return None
     if verdict is not True:
         return float(verdict)
@@ -129,7 +131,7 @@ def wait_before_retry(
     return None if retry_after > max_retry_after else retry_after + jitter
 
 
-def _wanted(error: Exception, attempt: int, on: RetryOn | None) -> bool | float:
+def _wanted(error: Exception, attempt: int, on: RetryOn | None) -> bool | float | None:
     if on is None:
         return isinstance(error, ProviderError) and error.retryable
     if isinstance(on, (type, tuple)):

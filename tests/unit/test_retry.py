@@ -112,6 +112,7 @@ def test_retry_after_is_a_lower_bound_and_never_shortened(retry_after, draw, exp
         ((e.ServerError, e.AuthenticationError), 0.5),
         (lambda error, attempt: True, 0.5),
         (lambda error, attempt: False, None),
+        (lambda error, attempt: None, None),
         (lambda error, attempt: 7.5, 7.5),
         (lambda error, attempt: 0.0, 0.0),
         (lambda error, attempt: attempt, 1.0),
