@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     FallbackOn = (
         type[Exception] | tuple[type[Exception], ...] | Callable[[Exception | ModelResponse], bool]
     )
+    _Plan = list[tuple["Target", Request]]
 
 
 class Target(Struct, frozen=True, eq=False):
@@ -92,8 +93,9 @@ def fallback(
         raise ValueError("fallback() needs at least one target")
     if stream not in ("before_content", "restart"):
         raise ValueError(f'stream must be "before_content" or "restart", not {stream!r}')
-    chain = _without_duplicates([_as_target(entry, n) for n, entry in enumerate(targets)])
-    rejects = None if on is None or isinstance(on, (type, tuple)) else on
+    clients: dict[str, Any] = {}
+    chain = _without_duplicates([_as_target(entry, n, clients) for n, entry in enumerate(targets)])
+    judges = any(map(_is_predicate, (on, *[target.on for target in chain])))
 
     async def middleware(request: Request, call_next: Handler) -> Response:
         left = _plan(chain, request)
@@ -102,16 +104,16 @@ def fallback(
 
         async def ask_next(reason: Exception | ModelResponse | None) -> Response | None:
             nonlocal asked
-            while left:
+            while left and (reason is None or not _is_over(request)):
                 target, changed = left.pop(0)
                 if reason is not None and not goes_on(reason, asked.model, target, on):
                     continue
                 asked = changed
                 try:
                     response = await call_next(changed)
-                    if rejects is not None and response.outcome is not None:
+                    if judges and response.outcome is not None:
                         answer = await response.collect()
-                        if rejects(answer):
+                        if is_rejected(answer, left, on):
                             errors.append(_rejected(answer))
                             reason = answer
                             continue
@@ -127,7 +129,9 @@ def fallback(
         async def take_over(reason: Exception | ModelResponse) -> Response | None:
             if isinstance(reason, Exception):
                 errors.append(reason)
-            elif rejects is None or not rejects(reason):
+            elif judges and is_rejected(reason, left, on):
+                errors.append(_rejected(reason))
+            else:
                 return None
             return await ask_next(reason)
 
@@ -160,6 +164,12 @@ def goes_on(
     return reason.retryable or isinstance(reason, elsewhere)
 
 
+def is_rejected(answer: ModelResponse, left: _Plan, on: FallbackOn | None) -> bool:
+    """Whether a predicate is against `answer`: that of `fallback(on=)`, or of a target to come."""
+    predicates = filter(_is_predicate, (on, *[target.on for target, _ in left]))
+    return any(predicate(answer) for predicate in predicates)
+
+
 def request_for(target: Target, request: Request) -> Request:
     """The original request, changed as a target says."""
     changes: dict[str, Any] = {}
@@ -176,7 +186,7 @@ def request_for(target: Target, request: Request) -> Request:
     return request.replace(**changes) if changes else request
 
 
-def _plan(chain: Sequence[Target], request: Request) -> list[tuple[Target, Request]]:
+def _plan(chain: Sequence[Target], request: Request) -> _Plan:
     """The request's own model, if it names one, and the targets that are not that again."""
     own = [(Target(), request)] if request.model is not None else []
     return own + [
@@ -186,7 +196,8 @@ def _plan(chain: Sequence[Target], request: Request) -> list[tuple[Target, Reque
     ]
 
 
-def _as_target(entry: object, position: int) -> Target:
+def _as_target(entry: object, position: int, clients: dict[str, Any]) -> Target:
+    """What an entry means; `clients` are those of the providers that were named so far."""
     if isinstance(entry, str):
         return Target(entry)
     if not isinstance(entry, Target):
@@ -198,7 +209,9 @@ def _as_target(entry: object, position: int) -> Target:
     if isinstance(entry.provider, str):
         from scallion.providers import get_client
 
-        return Target(entry.model, get_client(entry.provider), entry.params, entry.on)
+        if entry.provider not in clients:
+            clients[entry.provider] = get_client(entry.provider)
+        return Target(entry.model, clients[entry.provider], entry.params, entry.on)
     return entry
 
 
@@ -214,6 +227,16 @@ def _without_duplicates(targets: list[Target]) -> list[Target]:
 
 def _key(target: Target) -> tuple[Any, ...]:
     return (target.model, target.provider, target.params or None, target.on)
+
+
+def _is_predicate(on: FallbackOn | None) -> bool:
+    return on is not None and not isinstance(on, (type, tuple))
+
+
+def _is_over(request: Request) -> bool:
+    """Whether the call's deadline has passed: whoever is asked now could not answer in time."""
+    context = request.context
+    return context.deadline is not None and context.clock.now() >= context.deadline
 
 
 def _is_larger(model: str | None, than: str | None) -> bool:

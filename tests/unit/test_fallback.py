@@ -113,6 +113,11 @@ def test_duplicates_are_dropped_once_with_a_warning():
     assert layer.name == "fallback"
 
 
+def test_a_provider_that_is_named_twice_is_one_provider():
+    with pytest.warns(UserWarning, match="twice"):
+        fallback([Target("b", provider="fake"), Target("b", provider="fake")])
+
+
 @both
 async def test_a_handler_is_a_target_and_a_pipeline_keeps_its_own_model(mode):
     nested = pipeline(Models(x="X"), model="x")
@@ -281,6 +286,43 @@ async def test_an_answer_that_everybody_rejects_is_an_error_with_the_answers():
         await llm.complete("hi")
 
     assert [error.partial.text for error in caught.value.errors] == ["no", "neither"]
+
+
+@both
+async def test_a_target_may_ask_for_an_answer_that_nobody_else_minds(mode):
+    def empty(reason):
+        return isinstance(reason, ModelResponse) and not reason.text
+
+    models = Models(a="", b="B", c="C")
+    targets = ["b", Target("c", on=empty)]
+
+    assert await ask(pipeline(models, fallback(targets, stream="restart")), mode) == "C"
+    assert models.names == ["a", "c"]
+
+
+@both
+async def test_when_the_next_target_fails_too_the_rejected_answer_is_among_the_causes(mode):
+    models = Models(a="no", b=e.ServerError("b"))
+    on = lambda r: isinstance(r, ModelResponse)  # noqa: E731
+
+    with pytest.raises(e.AllModelsFailedError) as caught:
+        await ask(pipeline(models, fallback(["b"], on=on, stream="restart")), mode)
+
+    first, second = caught.value.errors
+    assert (first.partial.text, str(second)) == ("no", "b")
+
+
+async def test_a_finished_stream_that_nobody_is_left_to_replace_is_an_error_too():
+    models = Models(a="no", b="neither")
+    on = lambda r: isinstance(r, ModelResponse)  # noqa: E731
+    stream = pipeline(models, fallback(["b"], on=on, stream="restart")).stream("hi")
+
+    with pytest.raises(e.AllModelsFailedError) as caught:
+        await stream.collect()
+
+    assert [error.partial.text for error in caught.value.errors] == ["no", "neither"]
+    assert stream.response.outcome.status == "failed"
+    assert [a.status for a in caught.value.attempts] == ["completed", "completed"]
 
 
 # ------------------------------------------------------------------------------ all fail
@@ -493,6 +535,20 @@ async def test_a_finished_stream_that_the_predicate_rejects_restarts():
 
     assert [c.content async for c in stream if c.content] == ["no", "yes"]
     assert stream.result.text == "yes"
+
+
+async def test_nobody_is_asked_when_the_deadline_has_passed():
+    clock = ManualClock(auto=True)
+    first = Source([StreamChunk.of("Hel")], clock.sleep(9), [STOP])
+    models = Models(a=first, b="B")
+    layer = fallback(["b"], stream="restart")
+    llm = build_pipeline([layer], provider=models, model="a", clock=clock)
+
+    with pytest.raises(e.TimeoutError) as caught:
+        await llm.stream("hi", deadline=5).collect()
+
+    assert (caught.value.limit, caught.value.partial.text) == ("deadline", "Hel")
+    assert models.names == ["a"]
 
 
 async def test_a_cancelled_restart_is_cancelled():
