@@ -1,0 +1,178 @@
+"""When two requests are the same: a SHA-256 over everything that can change the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from scallion.types import Model
+
+from ._cache_memory import Digests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from scallion._request import Request
+
+    RequestKey = Callable[..., str]
+    """`request_key` or a function with its arguments."""
+
+VERSION: Final = 1
+"""Of what goes into a key, and how. Another one makes every stored answer a miss."""
+
+LEFT_OUT: Final = frozenset({"cache", "stream", "stream_options", "timeout"})
+"""Parameters that change how an answer comes, and not what it says."""
+
+_SECRET: Final = ("api_key", "apikey", "authorization", "password", "secret", "token")
+
+
+def request_key(
+    request: Request,
+    *,
+    namespace: str = "",
+    ignore: Collection[str] = (),
+    memory: Digests | None = None,
+) -> str:
+    """The name under which the answer to a request is stored: 64 hexadecimal digits.
+
+    It is a SHA-256 over the namespace, the provider's identity (its name, address and account), the
+    tenant, the model, every message and every parameter, `extra_body`, `extra_headers` and tools
+    included. Any change of those gives another key. The order of keys does not, nor whether a
+    message is a dict or a `Message`, nor a null field in a message, nor the case of a header's
+    name. How the answer is delivered (`stream`, `stream_options`, `timeout`) is left out.
+
+    Args:
+        namespace: Keeps apart what shares a store.
+        ignore: Parameters to leave out as well (`"user"`, `"metadata"`, …); also `"identity"`,
+            `"tenant"` and `"model"`.
+        memory: What is known of earlier requests, to hash only what is new of a long history. A
+            message that was changed in place is hashed anew.
+
+    Raises:
+        TypeError: something in the request is no JSON value.
+        ValueError: likewise.
+        RecursionError: it is nested too deep.
+    """
+    known = memory or Digests(entries=0)
+    context, params = request.context, request.params
+    plain: dict[str, Any] = {}
+    large: dict[str, str] = {}
+    for name, value in params.items():
+        if value is None or name in LEFT_OUT or name in ignore:
+            continue
+        if name == "extra_headers":
+            value = _headers(value)  # noqa: PLW2901
+        if isinstance(value, (dict, list)):
+            items = value if isinstance(value, list) else (value,)
+            large[name] = known.state(name, items, _encoder.encode).hexdigest()
+            large[name] += str(len(items)) if isinstance(value, list) else "{}"
+        else:
+            plain[name] = _converted(value)
+    state = known.state("", request.messages, _canonical_message)
+    head = [
+        VERSION,
+        namespace,
+        None if "identity" in ignore else identity_of(request.provider, request.model),
+        None if "tenant" in ignore else context.tenant,
+        None if "model" in ignore else request.model,
+        plain,
+        large,
+    ]
+    state.update(b"\n")
+    state.update(_encoder.encode(head))
+    return state.hexdigest()
+
+
+def identity_of(provider: Any, model: str | None) -> str:
+    """Whose answers a provider's are. Handlers without an `identity` are known by their name."""
+    identity = getattr(provider, "identity", None)
+    if callable(identity):
+        return str(identity(model or ""))
+    inner = getattr(provider, "provider", None)
+    if inner is not None:  # a pipeline around another provider
+        own = getattr(provider, "model", None)
+        return f"{_name_of(provider)} {own} {identity_of(inner, own or model)}"
+    return _name_of(provider)
+
+
+def canonical(request: Request, *, ignore: Collection[str] = ()) -> dict[str, Any]:
+    """What the key is made of, to be read and compared by people; without anything secret."""
+    kept = {
+        name: _headers(value) if name == "extra_headers" else value
+        for name, value in request.params.items()
+        if value is not None and name not in LEFT_OUT and name not in ignore
+    }
+    if "extra_headers" in kept:
+        kept["extra_headers"] = {name: _masked(value) for name, value in kept["extra_headers"]}
+    whole: dict[str, Any] = {"model": request.model, "tenant": request.context.tenant}
+    whole = {name: v for name, v in whole.items() if v is not None and name not in ignore}
+    whole["messages"] = [msgspec.Raw(_canonical_message(message)) for message in request.messages]
+    read: dict[str, Any] = msgspec.json.decode(_encoder.encode({**whole, **kept}))
+    for name, value in read.items():
+        if name not in ("extra_headers", "messages", "tools"):
+            read[name] = _without_secrets(name, value)
+    return read
+
+
+def _canonical_message(message: Mapping[str, Any]) -> bytes:
+    encoded = _encoder.encode(message)
+    # Also true of some texts that only look like it; then it was in vain.
+    if b":null" in encoded or b'"@' in encoded:
+        return _encoder.encode(_without_nulls(message))
+    return encoded
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Model):
+        value = value.to_dict()
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(v) for name, v in value.items() if v is not None}
+    return [_without_nulls(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _headers(headers: Any) -> list[list[str]]:
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"extra_headers must be a dict, not {type(headers).__name__}")
+    return sorted([name.lower(), str(value)] for name, value in headers.items())
+
+
+def _converted(value: Any) -> Any:
+    if isinstance(value, float) and value != value:  # noqa: PLR0124 - JSON would write null
+        raise ValueError("NaN is no JSON value")
+    return value
+
+
+def _foreign(value: Any) -> Any:
+    """What msgspec does not know: the SDKs' and pydantic's own objects, and their classes."""
+    if isinstance(value, type) and hasattr(value, "model_json_schema"):
+        return value.model_json_schema()
+    if hasattr(value, "model_dump"):
+        return value.model_dump(exclude_none=True)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _without_secrets(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(key, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(name, inner) for inner in value]
+    label = name.lower().replace("-", "_")
+    return _masked(value) if isinstance(value, str) and label.endswith(_SECRET) else value
+
+
+def _masked(value: str) -> str:
+    # Enough to see that it changed, too little to guess it by.
+    return f"<{sha256(value.encode()).hexdigest()[:4]}>"
+
+
+def _name_of(provider: object) -> str:
+    named = provider if hasattr(provider, "__qualname__") else type(provider)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+_encoder = msgspec.json.Encoder(order="sorted", enc_hook=_foreign)

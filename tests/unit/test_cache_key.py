@@ -1,0 +1,304 @@
+"""request_key(): what is the same request, and what is another."""
+
+import copy
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scallion import Context, Request, build_pipeline
+from scallion.middlewares._cache_key import canonical, request_key
+from scallion.middlewares._cache_memory import Digests
+from scallion.providers import auto, openai
+from scallion.types import FunctionCall, Message, ToolCall
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "minLength": 1}},
+        },
+    },
+}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
+
+
+def request(messages="hi", model="m", tenant=None, provider=None, **params):
+    provider = provider or openai(api_key="key-1", base_url="http://one/v1")
+    return Request(model, messages, params, context=Context(tenant=tenant), provider=provider)
+
+
+FULL = {
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "Look"}, IMAGE]}],
+    "tools": [TOOL],
+    "temperature": 0,
+    "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}},
+    "extra_body": {"top_k": 5},
+    "extra_headers": {"X-Team": "red"},
+}
+
+CHANGES = {
+    "model": {"model": "m2"},
+    "tenant": {"tenant": "t"},
+    "key": {"provider": openai(api_key="key-2", base_url="http://one/v1")},
+    "address": {"provider": openai(api_key="key-1", base_url="http://two/v1")},
+    "parameter": {"temperature": 1},
+    "number's kind": {"temperature": False},
+    "new parameter": {"top_p": 1},
+    "extra_body": {"extra_body": {"top_k": 6}},
+    "extra_body's depth": {"extra_body": {"top_k": {"top_k": 5}}},
+    "header's value": {"extra_headers": {"X-Team": "blue"}},
+    "header's name": {"extra_headers": {"X-Teams": "red"}},
+    "no tools": {"tools": None},
+    "a tool more": {"tools": [TOOL, TOOL]},
+    "a tool for a list of tools": {"tools": TOOL},
+    "a schema's number": {
+        "tools": [json.loads(json.dumps(TOOL).replace('"minLength": 1', '"minLength": 2'))]
+    },
+    "a schema's true for 1": {
+        "tools": [json.loads(json.dumps(TOOL).replace('"minLength": 1', '"minLength": true'))]
+    },
+    "schema": {"response_format": {"type": "json_schema", "json_schema": {"name": "b"}}},
+    "image": {"messages": json.loads(json.dumps(FULL["messages"]).replace("AAAA", "AAAB"))},
+    "image's detail": {"messages": json.loads(json.dumps(FULL["messages"]).replace("low", "high"))},
+    "role": {"messages": [{**FULL["messages"][0], "role": "system"}]},
+    "name": {"messages": [{**FULL["messages"][0], "name": "Ann"}]},
+    "a message more": {"messages": [*FULL["messages"], {"role": "user", "content": "?"}]},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_any_change_gives_another_key(change):
+    assert request_key(request(**FULL)) != request_key(request(**{**FULL, **CHANGES[change]}))
+
+
+def test_all_changes_give_different_keys():
+    keys = {request_key(request(**{**FULL, **changes})) for changes in CHANGES.values()}
+    assert len(keys) == len(CHANGES)
+
+
+def test_a_namespace_gives_another_key():
+    assert request_key(request()) != request_key(request(), namespace="n")
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"stream_options": {"include_usage": True}},
+        {"timeout": 5},
+        {"cache": {"no_store": True}},
+        {"extra_headers": {"x-team": "red"}},
+        {"top_p": None},
+    ],
+    ids=str,
+)
+def test_what_does_not_change_the_answer_gives_the_same_key(same):
+    assert request_key(request(**FULL)) == request_key(request(**{**FULL, **same}))
+
+
+def test_a_streamed_call_has_the_same_key():
+    assert request_key(request()) == request_key(request().replace(stream=True))
+
+
+def test_a_dict_and_a_message_have_the_same_key():
+    call = ToolCall(id="c", type="function", function=FunctionCall(name="f", arguments="{}"))
+    message = Message(content=None, tool_calls=[call])
+    dumped = {
+        "tool_calls": [
+            {"function": {"arguments": "{}", "name": "f"}, "type": "function", "id": "c"}
+        ],
+        "role": "assistant",
+    }
+    alike = [message, dumped, message.model_dump(), {**dumped, "tool_calls": [call]}]
+    assert len({request_key(request([m, {"role": "user", "content": "x"}])) for m in alike}) == 1
+
+
+def test_a_null_inside_a_schema_is_not_dropped():
+    assert request_key(request(tools=[{"default": None}])) != request_key(request(tools=[{}]))
+
+
+def test_what_is_ignored_does_not_matter():
+    one, other = request(user="a", tenant="x"), request("hi", "m2", user="b")
+    ignore = ("user", "tenant", "model")
+    assert request_key(one, ignore=ignore) == request_key(other, ignore=ignore)
+    assert request_key(one, ignore=ignore[1:]) != request_key(other, ignore=ignore[1:])
+
+
+def test_the_account_of_an_adapter_chosen_by_the_models_name_counts(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "one")
+    key = request_key(request(model="gpt-4o", provider=auto()))
+    monkeypatch.setenv("OPENAI_API_KEY", "two")
+    assert request_key(request(model="gpt-4o", provider=auto())) != key
+
+
+def test_a_pipeline_as_the_provider_is_known_by_its_own_provider():
+    def nested(key, model=None):
+        inner = build_pipeline(provider=openai(api_key=key), model=model)
+        return request_key(request(provider=inner))
+
+    assert nested("a") == nested("a") != nested("b")
+    assert nested("a") != nested("a", "m3")
+
+
+def test_handlers_without_an_identity_are_known_by_their_name():
+    async def one(request): ...
+
+    async def two(request): ...
+
+    assert request_key(request(provider=one)) == request_key(request(provider=one))
+    assert request_key(request(provider=one)) != request_key(request(provider=two))
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), {"a": object()}, {1, 2}.__iter__()])
+def test_what_is_no_json_has_no_key(value):
+    with pytest.raises((TypeError, ValueError)):
+        request_key(request(odd=value))
+
+
+# ------------------------------------------------------------------------------- for all requests
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.sampled_from([0.0, 1.0, 1.5]),
+    st.text(max_size=3),
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=2), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+MESSAGES = st.lists(
+    st.builds(
+        lambda role, content, extra: {**extra, "role": role, "content": content},
+        st.sampled_from(["user", "assistant"]),
+        JSON,
+        st.dictionaries(st.sampled_from(["name", "tool_calls", "x"]), JSON, max_size=2),
+    ),
+    min_size=1,
+    max_size=4,
+)
+PARAMS = st.dictionaries(st.sampled_from(["a", "tools", "stop"]), JSON, max_size=3)
+
+
+def shuffled(value):
+    """The same JSON with the keys of all objects the other way round."""
+    if isinstance(value, dict):
+        return {name: shuffled(value[name]) for name in reversed(value)}
+    return [shuffled(inner) for inner in value] if isinstance(value, list) else value
+
+
+def without_nulls(value):
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def meaning(messages, params):
+    """Two requests are equal if these texts are."""
+    given = {name: value for name, value in params.items() if value is not None}
+    return json.dumps([without_nulls(messages), given], sort_keys=True)
+
+
+@given(MESSAGES, PARAMS, MESSAGES, PARAMS)
+def test_keys_are_equal_exactly_if_the_requests_are(messages, params, others, other_params):
+    key = request_key(request(messages, **params))
+    assert request_key(request(shuffled(messages), **shuffled(params))) == key
+    equal = meaning(messages, params) == meaning(others, other_params)
+    assert (request_key(request(others, **other_params)) == key) is equal
+
+
+def places(value):
+    """Every dict and list inside of a value, the value included."""
+    found = [value] if isinstance(value, (dict, list)) else []
+    for inner in (value.values() if isinstance(value, dict) else value) if found else ():
+        found += places(inner)
+    return found
+
+
+@given(MESSAGES, MESSAGES, JSON, st.data())
+def test_what_was_changed_in_place_never_has_the_old_key(messages, before, new, data):
+    long = {"role": "user", "content": "word " * 400}
+    memory = Digests()
+    history = [long, *messages, *before]
+    tools = [copy.deepcopy(m) for m in before] + [{"long": "word " * 400}]
+    asked = request(history, tools=tools)
+    request_key(asked, memory=memory)
+
+    place = data.draw(st.sampled_from(places([*messages, *tools])[1:] or [long]))
+    if isinstance(place, dict):
+        place[data.draw(st.sampled_from([*place, "new"]))] = new
+    elif place:
+        place[data.draw(st.integers(0, len(place) - 1))] = new
+    else:
+        place.append(new)
+    if any(not isinstance(m.get("role"), str) for m in history):
+        return
+
+    assert request_key(asked, memory=memory) == request_key(copied(asked))
+
+
+@given(MESSAGES, MESSAGES)
+def test_a_history_that_has_grown_has_the_key_of_one_that_is_new(messages, more):
+    memory = Digests()
+    long = {"role": "user", "content": "word " * 400}
+    history = [long, *messages]
+    request_key(request(history), memory=memory)
+    history += more
+    assert request_key(request(history), memory=memory) == request_key(request(history))
+    assert request_key(request(history), memory=memory) == request_key(request(history))
+
+
+def copied(asked):
+    return request([copy.deepcopy(m) for m in asked.messages], **copy.deepcopy(asked.params))
+
+
+def test_a_known_history_is_not_encoded_again():
+    memory = Digests()
+    encoded = []
+
+    def encode(item):
+        encoded.append(item)
+        return json.dumps(item).encode()
+
+    history = [{"role": "user", "content": f"{n} " * 100} for n in range(20)]
+    memory.state("", history, encode)
+    memory.state("", json.loads(json.dumps(history)), encode)
+    assert encoded == history
+    memory.state("", [*history, {"content": "new"}, {"content": "newer"}], encode)
+    assert encoded[20:] == [{"content": "new"}, {"content": "newer"}]
+
+
+def test_the_memory_is_bounded_in_entries_and_bytes():
+    def fill(memory, count, size):
+        for number in range(count):
+            memory.state(
+                "", [{"content": f"{number} {'x' * size}"}], lambda m: m["content"].encode()
+            )
+        return len(memory._known)
+
+    assert fill(Digests(entries=10), 100, 2000) <= 10
+    assert fill(Digests(max_bytes=10_000), 100, 2000) <= 5
+    assert fill(Digests(max_bytes=10_000), 1, 20_000) == 0
+
+
+# ---------------------------------------------------------------------------- what people may read
+
+
+def test_the_canonical_request_shows_no_secret():
+    shown = canonical(
+        request(
+            extra_headers={"Authorization": "Bearer canary"},
+            extra_body={"api_key": "canary", "nested": [{"access_token": "canary"}], "top_k": 5},
+        )
+    )
+    assert "canary" not in json.dumps(shown)
+    assert shown["messages"] == [{"role": "user", "content": "hi"}]
+    assert shown["extra_body"]["top_k"] == 5
+    assert "key-1" not in json.dumps(shown)
