@@ -1,64 +1,33 @@
-"""Whatever the upstream does: one whole answer or one typed error, no request too many, none open.
-
-The expectations come from a model of the three layers, written here a second time and plainly: a
-stack is a function that plays a script.
-"""
+"""Whatever the upstream does: one whole answer or one typed error, no request too many, none open."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scallion import Response, build_pipeline
+from scallion import Response
 from scallion import exceptions as e
-from scallion.middlewares import fallback, retry, timeout
 from scallion.testing import ManualClock
 from scallion.types import StreamChunk
 from support.chunks import ROLE, STOP, Source, answer
-
-# ------------------------------------------------------------------------------ the upstream
-
-ERRORS = {
-    "500": lambda: e.ServerError("500", status_code=500),
-    "429": lambda: e.RateLimitError("429", status_code=429, retry_after=1.0),
-    "401": lambda: e.AuthenticationError("401", status_code=401),
-    "400": lambda: e.InvalidRequestError("400", status_code=400),
-    "in-band error": lambda: e.OverloadedError("in band"),
-    "cut": lambda: e.ConnectionError("cut"),
-    "malformed": lambda: e.MalformedResponseError("malformed"),
-    "truncated": lambda: None,
-}
-STATUSES = ("500", "429", "401", "400")
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """What the upstream does to one request.
-
-    Attributes:
-        says: The pieces of text that come.
-        ends: `whole`, or what goes wrong behind them.
-        delays: Seconds before each step, the first of them before the head.
-    """
-
-    says: tuple[str, ...] = ()
-    ends: str = "whole"
-    delays: tuple[float, ...] = ()
-
-
-pieces = st.lists(st.sampled_from(["a", "b ", "ü", "\n"]), min_size=1, max_size=3).map(tuple)
-behaviours = st.one_of(
-    st.builds(Behaviour, pieces),
-    st.builds(Behaviour, st.just(()), st.sampled_from(STATUSES)),
-    st.builds(
-        Behaviour,
-        st.just(()) | pieces,
-        st.sampled_from(["in-band error", "cut", "malformed", "truncated"]),
-    ),
+from support.stacks import (
+    ERRORS,
+    STATUSES,
+    Behaviour,
+    Model,
+    Timeout,
+    behaviours,
+    bound,
+    built,
+    consume,
+    late_behaviours,
+    stacks,
 )
-delays = st.lists(st.sampled_from([0.0, 0.0, 0.5, 2.0, 5.0]), max_size=4).map(tuple)
-late_behaviours = st.builds(lambda b, d: replace(b, delays=d), behaviours, delays)
+from support.upstream import CUT, Reply, completion_stream, json_reply, message_stream, sse
+from support.upstream import Upstream as Server
+from support.world import Mode, World, failure
 
 
 class Upstream:
@@ -106,230 +75,10 @@ class Closing(Source):
                 step.close()
 
 
-# ------------------------------------------------------------------------------ the stacks
-
-
-@dataclass(frozen=True)
-class Timeout:
-    limits: tuple[tuple[str, float], ...]
-
-    def layer(self, name):
-        return timeout(**dict(self.limits))
-
-    def bound(self, inner):
-        return inner
-
-
-@dataclass(frozen=True)
-class Retry:
-    attempts: int
-
-    def layer(self, name):
-        return retry(attempts=self.attempts, wait_initial=0)
-
-    def bound(self, inner):
-        return self.attempts * inner
-
-
-@dataclass(frozen=True)
-class Fallback:
-    targets: int
-    stream: str
-
-    def layer(self, name):
-        return fallback([f"{name}.{n}" for n in range(self.targets)], stream=self.stream)
-
-    def bound(self, inner):
-        return (1 + self.targets) * inner
-
-
-limits = st.sampled_from(["total", "first_token", "inter_chunk"])
-kinds = st.one_of(
-    st.builds(
-        Timeout,
-        st.dictionaries(limits, st.sampled_from([1.0, 3.0, 10.0]), min_size=1).map(
-            lambda chosen: tuple(chosen.items())
-        ),
-    ),
-    st.builds(Retry, st.integers(1, 3)),
-    st.builds(Fallback, st.integers(1, 2), st.sampled_from(["before_content", "restart"])),
-)
-stacks = st.lists(kinds, max_size=4)
-
-
-def built(stack, split, provider, clock):
-    """The stack around the provider, in one pipeline or, split somewhere, in two."""
-    layers = [kind.layer(f"model{number}") for number, kind in enumerate(stack)]
-    inner = build_pipeline(layers[split:], provider=provider, order="off", clock=clock)
-    if not split:
-        return inner
-    return build_pipeline(layers[:split], provider=inner, order="off", clock=clock)
-
-
-def bound(stack):
-    most = 1
-    for kind in reversed(stack):
-        most = kind.bound(most)
-    return most
-
-
-# ------------------------------------------------------------------------------ the model
-
-
-@dataclass
-class Failed(Exception):
-    """An error as far as it matters who goes on after it."""
-
-    retryable: bool
-    elsewhere: bool = False
-
-
-@dataclass
-class Stream:
-    """An answer: its text, what goes wrong behind it, and who may take over then, inside out."""
-
-    text: str
-    breaks: bool
-    recoveries: list = field(default_factory=list)
-
-
-class Model:
-    """Plays a script through a stack, without any time or any chunk."""
-
-    def __init__(self, script, *, streams):
-        self.script = list(script)
-        self.streams = streams
-        self.calls = 0
-
-    def provider(self):
-        self.calls += 1
-        behaviour = self.script.pop(0) if self.script else Behaviour(("last",))
-        broken = behaviour.ends != "whole"
-        if broken and (not self.streams or not behaviour.says):
-            raise Failed(behaviour.ends not in ("400", "401"), elsewhere=behaviour.ends == "401")
-        return Stream("".join(behaviour.says), broken)
-
-    def ask(self, stack):
-        if not stack:
-            return self.provider()
-        kind, *inner = stack
-        if isinstance(kind, Timeout):
-            return self.ask(inner)
-        if isinstance(kind, Retry):
-            for attempt in range(1, kind.attempts + 1):
-                try:
-                    return self.ask(inner)
-                except Failed as failed:
-                    if attempt == kind.attempts or not failed.retryable:
-                        raise
-        return self.fall_back(kind, inner)
-
-    def fall_back(self, kind, inner):
-        left = 1 + kind.targets
-        errors = []
-
-        def ask_next():
-            nonlocal left
-            while left and (not errors or errors[-1].retryable or errors[-1].elsewhere):
-                left -= 1
-                try:
-                    stream = self.ask(inner)
-                except Failed as failed:
-                    errors.append(failed)
-                    continue
-                if kind.stream == "restart":
-                    stream.recoveries.append(take_over)
-                return stream
-            if len(errors) == 1:
-                raise errors[0]
-            raise Failed(any(error.retryable for error in errors))
-
-        def take_over(failed):
-            errors.append(failed)
-            return ask_next()
-
-        return ask_next()
-
-    def read(self, stream):
-        """The text of each beginning, and whether the last of them is whole."""
-        if not stream.breaks:
-            return [stream.text], None
-        texts, failed = [stream.text], Failed(retryable=True)
-        for recover in stream.recoveries:
-            try:
-                replacement = recover(failed)
-            except Failed as worse:
-                failed = worse
-                continue
-            more, failed = self.read(replacement)
-            texts += more
-            if failed is None:
-                break
-        return texts, failed
-
-    def run(self, stack):
-        try:
-            texts, failed = self.read(self.ask(stack))
-        except Failed:
-            return [], False
-        return texts, failed is None
-
-
-# ------------------------------------------------------------------------------ the consumer
-
-
-@dataclass
-class Seen:
-    """What a consumer of one call saw, and how it ended."""
-
-    texts: list[str] = field(default_factory=list)
-    finished: bool = False
-    error: Exception | None = None
-    endings: list[list[str]] = field(default_factory=list)
-    attempts: list = field(default_factory=list)
-    took: float = 0.0
-
-
-async def consume(llm, *, streams, **arguments):
-    """Make a call, and note everything about it."""
-    seen = Seen()
-
-    async def watch(request, call_next):
-        seen.attempts = request.context.attempts
-        response = await call_next(request)
-        told = []
-        seen.endings.append(told)
-        return response.on_settle(lambda outcome: told.append(outcome.status))
-
-    llm = type(llm)([watch, *llm.middlewares], provider=llm.provider, model="own", clock=llm._clock)
-    began = llm._clock.now()
-    try:
-        if streams:
-            stream = llm.stream("hi", **arguments)
-            async with stream:
-                async for chunk in stream:
-                    if chunk.restarted or not seen.texts:
-                        seen.texts.append("")
-                    seen.texts[-1] += chunk.content or ""
-                    seen.finished = seen.finished or chunk.finish_reason == "stop"
-            assert stream.result.text == seen.texts[-1]
-            assert stream.response.outcome.status == "completed"
-        else:
-            whole = await llm.complete("hi", **arguments)
-            seen.texts, seen.finished = [whole.text], whole.finish_reason == "stop"
-    except e.LLMClientError as error:
-        seen.error = error
-        assert not seen.finished
-    seen.took = llm._clock.now() - began
-    return seen
-
-
-def check(seen, upstream, stack):
+def check(seen, calls, stack):
     """What holds for every upstream and every stack."""
     assert (seen.error is None) == seen.finished
-    assert upstream.calls <= bound(stack)
-    assert len(seen.attempts) == upstream.calls
-    assert all(source.closed for source in upstream.sources)
+    assert len(seen.attempts) == calls <= bound(stack)
     assert all(len(told) == 1 for told in seen.endings)
     assert all(a.status in ("failed", "cancelled", "completed") for a in seen.attempts)
     assert all(a.latency is not None for a in seen.attempts)
@@ -360,7 +109,8 @@ def test_what_comes_is_what_the_model_says(script, stack, data, streams):
 
     seen = asyncio.run(consume(built(stack, split, upstream, clock), streams=streams))
 
-    check(seen, upstream, stack)
+    check(seen, upstream.calls, stack)
+    assert all(source.closed for source in upstream.sources)
     assert upstream.calls == model.calls
     assert seen.finished == whole
     assert seen.texts == texts
@@ -384,10 +134,124 @@ def test_with_time_in_it_too_it_is_a_whole_answer_or_a_typed_error(
 
     seen = asyncio.run(consume(llm, streams=streams, deadline=deadline))
 
-    check(seen, upstream, stack)
+    check(seen, upstream.calls, stack)
+    assert all(source.closed for source in upstream.sources)
     if seen.error is None:
         said = ["".join(b.says) for b in script if b.ends == "whole"]
         assert seen.texts[-1] in [*said, "last"]
     # See test_restart_limits: whoever takes over a stream is not yet held to the deadline.
     if deadline is not None and not any(getattr(kind, "stream", "") == "restart" for kind in stack):
         assert seen.took <= deadline
+
+
+# ------------------------------------------------------------------------------ over sockets
+
+
+class Played:
+    """A script of behaviours as replies of the real server, each as the asked provider says it."""
+
+    def __init__(self, world, script):
+        self.world = world
+        self.script = list(script)
+
+    async def __call__(self, request):
+        behaviour, cut_at = self.script.pop(0) if self.script else (Behaviour(("last",)), None)
+        delays = list(behaviour.delays)
+        if delays:
+            await self.world.clock.sleep(delays.pop(0))
+        provider = request.path.split("/")[1]
+        if behaviour.ends in STATUSES:
+            headers = {"retry-after": "1"} if behaviour.ends == "429" else {}
+            return failure(provider, int(behaviour.ends), headers=headers)
+        if request.json.get("stream"):
+            reply = self.stream(provider, behaviour, delays)
+        else:
+            reply = self.whole(provider, behaviour)
+        if cut_at is not None:
+            reply = replace(reply, chunks=[reply.body[:cut_at], CUT], length=len(reply.body))
+        return reply
+
+    def whole(self, provider, behaviour):
+        good = Mode("complete").good(provider, "".join(behaviour.says))
+        if behaviour.ends == "in-band error":
+            return json_reply({"type": "error", "error": {"type": "server_error", "code": 502}})
+        if behaviour.ends in ("malformed", "truncated"):
+            return Reply.whole(good.body[: len(good.body) // 2], headers=good.headers)
+        if behaviour.ends == "cut":
+            return replace(good, chunks=[good.body[:40], CUT], length=len(good.body))
+        return good
+
+    def stream(self, provider, behaviour, delays):
+        steps = []
+        for number, text in enumerate(behaviour.says):
+            if number < len(delays):
+                steps.append(self.world.lasts(delays[number]))
+            steps.append(text)
+        error = {"type": "error", "error": {"type": "server_error", "code": 502}}
+        ending = {
+            "in-band error": [sse(error, "error")],
+            "cut": [CUT],
+            "malformed": [b"data: {oops\n\n"],
+        }.get(behaviour.ends, [])
+        whole = behaviour.ends == "whole"
+        if provider == "anthropic":
+            return message_stream(*steps, *ending, **({} if whole else {"stop_reason": None}))
+        return completion_stream(*steps, *ending, **({} if whole else {"finish": None}))
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """Three providers at one server, in an event loop for all examples."""
+    with asyncio.Runner() as runner:
+        server = Server()
+        runner.run(server.__aenter__())
+        for name, path in (("openai", "/v1"), ("anthropic", ""), ("openrouter", "/api/v1")):
+            monkeypatch.setenv(f"{name.upper()}_API_KEY", "sk-test")
+            monkeypatch.setenv(f"{name.upper()}_BASE_URL", f"{server.url}/{name}{path}")
+        world = World(server, ManualClock(auto=True))
+        world.runner = runner
+        yield world
+        runner.run(world.aclose())
+        runner.run(server.__aexit__(None, None, None))
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    script=st.lists(
+        st.tuples(late_behaviours, st.none() | st.integers(0, 1500)), min_size=1, max_size=8
+    ),
+    stack=stacks,
+    data=st.data(),
+    streams=st.booleans(),
+)
+def test_over_sockets_it_is_one_or_the_other_too(world, script, stack, data, streams):
+    split = data.draw(st.integers(0, len(stack)))
+
+    async def example():
+        clock = world.clock = ManualClock(auto=True)
+        played = Played(world, script)
+        world.says(openai=played, anthropic=played, openrouter=played)
+        for asked in world.asked.values():
+            asked.clear()
+        llm = built(stack, split, world.provider, clock)
+
+        seen = await consume(llm, streams=streams)
+
+        for _ in range(300):
+            await asyncio.sleep(0)
+            serving = {connection.task for connection in world.upstream._live}
+            left = asyncio.all_tasks() - {asyncio.current_task()} - serving
+            if not left and world.upstream.open_connections <= 3:
+                break
+        assert not left
+        assert world.upstream.open_connections <= 3  # one kept for the next call, per provider
+        check(seen, sum(world.counts().values()), stack)
+        if seen.error is None:
+            said = ["".join(b.says) for b, _ in script if b.ends == "whole"]
+            assert seen.texts[-1] in [*said, "last"]
+
+    world.runner.run(example())

@@ -1,5 +1,6 @@
 """Limits of time around `fallback(stream="restart")`, what happens while it restarts, and what the
-errors say."""
+errors say.
+"""
 
 import asyncio
 

@@ -46,7 +46,7 @@ class World:
         self.clock = clock
         self.asked: dict[str, list[Received]] = {name: [] for name in MODELS}
         self._scripts: dict[str, deque[Script]] = {}
-        self._provider = auto()
+        self.provider = auto()
         upstream.default = self._reply
 
     def says(self, **scripts: Any) -> None:
@@ -56,7 +56,7 @@ class World:
 
     def pipeline(self, *layers: Middleware, first: str = "openai", **settings: Any) -> Pipeline:
         """A pipeline whose provider follows from the model's name, by default that of `first`."""
-        defaults = {"provider": self._provider, "model": MODELS[first], "clock": self.clock}
+        defaults = {"provider": self.provider, "model": MODELS[first], "clock": self.clock}
         return build_pipeline(layers, **(defaults | settings))
 
     def counts(self) -> dict[str, int]:
@@ -100,7 +100,7 @@ class World:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._provider.aclose()
+        await self.provider.aclose()
 
     async def _reply(self, request: Received) -> Reply:
         name = request.path.split("/")[1]
