@@ -1,0 +1,143 @@
+"""A stored answer: what is kept of it, which answers are kept at all, and how it is given again."""
+
+from __future__ import annotations
+
+from re import findall
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from scallion._accumulate import chunks_of
+from scallion._response import Response
+from scallion.stores import Envelope
+from scallion.types import ChunkChoice, Delta, ModelResponse, StreamChunk
+
+if TYPE_CHECKING:
+    from scallion._request import Request
+    from scallion._response import Outcome
+    from scallion.stores import Cipher
+
+VERSION: Final = 1
+
+
+class Entry(Struct, omit_defaults=True):
+    """What is stored.
+
+    Attributes:
+        answer: The answer's JSON.
+        at: When it was given, in seconds since the epoch.
+        provider: Who gave it.
+        request_id: The provider's id of the request that was answered.
+        request: The canonical request, where calls are recorded.
+    """
+
+    answer: msgspec.Raw
+    at: float
+    provider: str | None = None
+    request_id: str | None = None
+    request: dict[str, Any] | None = None
+
+
+def envelope(compress: Any, cipher: Cipher | None) -> Envelope[Entry]:
+    """How entries become bytes."""
+    return Envelope(Entry, version=VERSION, compress=compress, cipher=cipher)
+
+
+def entry_for(outcome: Outcome, recorded: dict[str, Any] | None) -> Entry | None:
+    """The entry of a call that has ended, or `None` if it left nothing to be kept.
+
+    That is an answer which came whole: every choice has its finish reason, and no filter cut it.
+    """
+    answer = outcome.response
+    if outcome.status != "completed" or answer is None or not answer.choices:
+        return None
+    if any(choice.finish_reason in (None, "", "content_filter") for choice in answer.choices):
+        return None
+    try:
+        encoded = msgspec.json.encode(answer.to_dict())
+    except (TypeError, ValueError, RecursionError):  # a provider of one's own may put anything in
+        return None
+    return Entry(
+        answer=msgspec.Raw(encoded),
+        at=outcome.request.context.clock.time(),
+        provider=answer.provider,
+        request_id=answer.request_id,
+        request=recorded,
+    )
+
+
+def answer_of(entry: Entry) -> ModelResponse | None:
+    """The answer, or `None` if it cannot be read."""
+    try:
+        answer = ModelResponse.model_validate_json(bytes(entry.answer))
+    except (ValueError, RecursionError):
+        return None
+    answer.provider = entry.provider
+    answer.request_id = entry.request_id
+    answer.cached = True
+    return answer
+
+
+def replay(answer: ModelResponse, request: Request) -> Response:
+    """A stored answer as the response to a request, whole or as a stream."""
+    if not request.stream:
+        return Response.completed(answer, request)
+    response = Response.streaming(
+        _Replay(natural_chunks(answer)),
+        request,
+        provider=answer.provider,
+        request_id=answer.request_id,
+    )
+    return response.on_settle(_mark)
+
+
+def natural_chunks(answer: ModelResponse) -> list[StreamChunk]:
+    """An answer as a stream would bring it: thinking and text word by word, then the rest.
+
+    Adding them up gives the same answer as `chunks_of` does.
+    """
+    content, finish = chunks_of(answer)
+    if len(content.choices) != 1 or content.choices[0].logprobs is not None:
+        return [content, finish]
+    (choice,) = content.choices
+    delta = choice.delta
+    pieces: list[Delta] = []
+    for name in ("reasoning_content", "reasoning", "content"):
+        text = getattr(delta, name)
+        if isinstance(text, str) and text:
+            setattr(delta, name, None)
+            pieces += [Delta(**{name: word}) for word in findall(r"\s*\S+|\s+$", text)]
+    first = Delta(role=delta.role or "assistant")
+    last = [] if delta == first else [msgspec.structs.replace(delta, role=None)]
+    return [
+        *[
+            msgspec.structs.replace(
+                content, choices=[ChunkChoice(index=choice.index, delta=piece)], usage=None
+            )
+            for piece in [first, *pieces, *last]
+        ],
+        finish,
+    ]
+
+
+class _Replay:
+    """Chunks that are all here."""
+
+    def __init__(self, chunks: list[StreamChunk]) -> None:
+        self._chunks = chunks
+        self.ended = False
+        self.sealed = True
+
+    async def read(self) -> list[StreamChunk]:
+        chunks, self._chunks = self._chunks, []
+        self.ended = True
+        return chunks
+
+    async def aclose(self) -> None:
+        self.ended = True
+
+
+def _mark(outcome: Outcome) -> None:
+    if outcome.response is not None:
+        outcome.response.cached = True

@@ -1,0 +1,127 @@
+"""The store as a cache uses it: entries and not bytes, and failures that need not matter."""
+
+from __future__ import annotations
+
+import logging
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from scallion.stores import Lease, follow
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from scallion._clock import Clock
+    from scallion.stores import Envelope, Store
+
+    from ._cache_entry import Entry
+
+LEASE: Final = 15.0
+"""Seconds after which a process that died is taken to have died. Renewed while it works."""
+
+WARN_EVERY: Final = 60.0
+
+
+class Shelf:
+    """Entries by name.
+
+    Attributes:
+        failures: How often the store failed.
+
+    Args:
+        ttl: Seconds that an entry is kept; `None`: as long as there is room.
+        strict: Whether a failure of the store is raised.
+    """
+
+    def __init__(
+        self, store: Store, sealer: Envelope[Entry], *, ttl: float | None, strict: bool
+    ) -> None:
+        self.store = store
+        self.failures = 0
+        self._sealer = sealer
+        self._ttl = ttl
+        self._strict = strict
+        self._warned_at = -math.inf
+        self._pending: dict[str, bytes] = {}
+
+    async def find(self, name: str, clock: Clock) -> Entry | None:
+        """The entry, if there is one that can be read."""
+        data = self._pending.get(name)
+        if data is None:
+            try:
+                data = await self.store.get(name)
+            except Exception as error:  # noqa: BLE001 - a store of one's own may raise anything
+                self.failed(error, clock)
+        return None if data is None else self._sealer.open(data)
+
+    async def find_or_lease(self, name: str, clock: Clock, wait: float) -> Entry | Lease | None:
+        """The entry, or the right to make it; `None` if somebody else takes too long over it."""
+        try:
+            found = await follow(self.store, name, ttl=LEASE, wait=wait, clock=clock)
+            if isinstance(found, bytes):
+                entry = self._sealer.open(found)
+                if entry is not None:
+                    return entry
+                await self.store.delete(name)
+                found = await self.store.get_or_lease(name, ttl=LEASE)
+        except Exception as error:  # noqa: BLE001
+            self.failed(error, clock)
+            return None
+        return self._sealer.open(found) if isinstance(found, bytes) else found
+
+    def seal(self, entry: Entry) -> bytes:
+        """The bytes of an entry."""
+        return self._sealer.seal(entry)
+
+    def finish(self, name: str, data: bytes | None, lease: Lease | None, clock: Clock) -> None:
+        """Store what a call left, if anything, and let others go on then."""
+        if data is not None:
+            # Until it is written, it is found here.
+            self._pending[name] = data
+
+        async def work() -> None:
+            try:
+                if data is not None:
+                    await self.store.set(name, data, ttl=self._ttl)
+            finally:
+                if self._pending.get(name) is data:
+                    self._pending.pop(name, None)
+                if lease is not None:
+                    await self.store.release(lease)
+
+        if data is not None or lease is not None:
+            self.soon(work, clock)
+
+    def renew(self, lease: Lease, clock: Clock) -> None:
+        """Keep a lease that is still needed."""
+        self.soon(partial(self.store.renew, lease, ttl=LEASE), clock)
+
+    def soon(self, work: Callable[[], Awaitable[Any]], clock: Clock) -> None:
+        """Do `work` on the store from a callback."""
+        try:
+            self.store.soon(self._careful, work, clock)
+        except Exception as error:  # noqa: BLE001
+            self.failed(error, clock)
+
+    def failed(self, error: Exception, clock: Clock) -> None:
+        """Raise a failure of the store, or say so once a minute."""
+        self.failures += 1
+        if self._strict:
+            raise error
+        now = clock.now()
+        if now - self._warned_at >= WARN_EVERY:
+            self._warned_at = now
+            logging.getLogger("scallion").warning(
+                "cache(): the store %s failed, and calls go on without it: %s",
+                self.store.url,
+                error,
+            )
+
+    async def _careful(self, work: Callable[[], Awaitable[Any]], clock: Clock) -> None:
+        try:
+            await work()
+        except Exception as error:
+            if self._strict:
+                raise
+            self.failed(error, clock)

@@ -1,0 +1,547 @@
+"""cache(): what is answered from the store, what is stored, and what one call may ask for."""
+
+import asyncio
+import logging
+import pickle
+
+import pytest
+
+from scallion import Response, build_pipeline
+from scallion import exceptions as e
+from scallion._accumulate import accumulate, chunks_of
+from scallion.costs import PriceTable, register_price
+from scallion.middlewares import cost, fallback, retry
+from scallion.middlewares._cache import cache
+from scallion.middlewares._cache_entry import natural_chunks
+from scallion.stores import memory, sqlite
+from scallion.testing import ManualClock
+from scallion.types import (
+    Choice,
+    ChunkChoice,
+    FunctionCall,
+    Message,
+    ModelResponse,
+    StreamChunk,
+    ToolCall,
+    Usage,
+)
+from support.chunks import ROLE, STOP, USAGE, Source, answer
+
+CALL = ToolCall(id="c1", type="function", function=FunctionCall(name="f", arguments='{"a": 1}'))
+RICH = ModelResponse(
+    id="x",
+    object="chat.completion",
+    model="m-1",
+    choices=[
+        Choice(
+            message=Message(
+                content="Look,  it is\nblue. ",
+                reasoning="Let me think",
+                tool_calls=[CALL],
+                model_extra={"odd": [1]},
+            ),
+            finish_reason="tool_calls",
+        )
+    ],
+    usage=Usage(prompt_tokens=5, completion_tokens=3, total_tokens=8),
+    model_extra={"more": {"a": None}},
+)
+
+
+class Provider:
+    """Plays a script, and then answers "Hi" for ever; streams if it is asked to."""
+
+    name = "p"
+
+    def __init__(self, *script):
+        self.script = list(script)
+        self.asked = []
+
+    async def __call__(self, request):
+        self.asked.append(request)
+        step = self.script.pop(0) if self.script else answer("Hi", model="m-1")
+        if isinstance(step, BaseException):
+            raise step
+        if isinstance(step, list) or request.stream:
+            steps = step if isinstance(step, list) else [chunks_of(step)]
+            return Response.streaming(Source(*steps), request, provider="p", request_id="r1")
+        step.provider, step.request_id = "p", "r1"
+        return Response.completed(step, request)
+
+
+def pipeline(provider, *layers, clock=None):
+    return build_pipeline(
+        layers, provider=provider, model="m", clock=clock or ManualClock(auto=True)
+    )
+
+
+async def streamed(llm, *args, **params):
+    async with llm.stream(*args, **params) as stream:
+        return [chunk async for chunk in stream], stream.result
+
+
+# ---------------------------------------------------------------------------------------- hits
+
+
+async def test_an_equal_call_is_answered_from_the_store():
+    provider, layer = Provider(RICH), cache()
+    llm = pipeline(provider, layer)
+
+    first, second = await llm.complete("hi"), await llm.complete("hi")
+
+    assert len(provider.asked) == 1
+    assert (first.cached, second.cached) == (False, True)
+    assert second.to_dict() == first.to_dict()
+    assert (second.provider, second.request_id) == ("p", "r1")
+    assert (layer.stats.hits, layer.stats.misses, layer.stats.stored) == (1, 1, 1)
+
+
+async def test_a_hit_is_nobody_elses_to_change():
+    llm = pipeline(Provider(), cache())
+    (await llm.complete("hi")).message.content = "changed"
+    (await llm.complete("hi")).message.content = "changed"
+    assert (await llm.complete("hi")).text == "Hi"
+
+
+@pytest.mark.parametrize("first", ["complete", "stream"])
+@pytest.mark.parametrize("then", ["complete", "stream"])
+async def test_complete_and_streamed_calls_answer_each_other(first, then):
+    provider = Provider(RICH)
+    llm = pipeline(provider, cache())
+
+    async def ask(how):
+        return await llm.complete("hi") if how == "complete" else (await streamed(llm, "hi"))[1]
+
+    one, other = await ask(first), await ask(then)
+
+    assert len(provider.asked) == 1
+    assert other.cached
+    assert not one.cached
+    assert (other.provider, other.request_id) == ("p", "r1")
+    for part in ("text", "reasoning", "usage", "finish_reason", "model", "model_extra"):
+        assert getattr(one, part) == getattr(other, part) == getattr(RICH, part)
+    assert [c.function for c in one.tool_calls] == [c.function for c in other.tool_calls]
+
+
+async def test_a_streamed_hit_comes_word_by_word():
+    llm = pipeline(Provider(RICH), cache())
+    await llm.complete("hi")
+
+    chunks, result = await streamed(llm, "hi")
+
+    assert [c.content for c in chunks if c.content] == ["Look,", "  it", " is", "\nblue.", " "]
+    assert [c.reasoning for c in chunks if c.reasoning] == ["Let", " me", " think"]
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].finish_reason == "tool_calls"
+    assert chunks[-1].usage == RICH.usage
+    assert {c.id for c in chunks} == {"x"}
+    assert result.cached
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        RICH,
+        answer(""),
+        answer("word"),
+        ModelResponse(choices=[Choice(message=Message(content=None), finish_reason="stop")]),
+        ModelResponse(choices=[Choice(message=Message(content=[{"type": "text", "text": "a"}]))]),
+        ModelResponse(choices=[Choice(index=i, finish_reason="stop") for i in range(2)]),
+        ModelResponse(
+            choices=[Choice(message=Message(content="a b"), logprobs={"content": [{"token": "a"}]})]
+        ),
+    ],
+)
+def test_natural_chunks_add_up_to_the_answer(whole):
+    expected = accumulate(chunks_of(whole))
+    assert accumulate(natural_chunks(whole)) == expected
+
+
+async def test_a_streamed_hit_that_is_closed_half_way_is_whole_all_the_same():
+    llm = pipeline(Provider(RICH), cache())
+    await llm.complete("hi")
+    async with llm.stream("hi") as stream:
+        await stream.__anext__()
+    assert stream.result.cached
+    assert stream.result.text == RICH.text
+
+
+async def test_a_hit_costs_nothing_and_shows_what_it_saved():
+    prices = PriceTable()
+    register_price("m-1", input=1, output=10, prices=prices)
+    books = cost(prices=prices)
+    used = Usage(prompt_tokens=1000, completion_tokens=100, total_tokens=1100)
+    provider = Provider(answer("Hi", model="m-1", usage=used))
+    llm = pipeline(provider, books, cache())
+
+    await llm.complete("hi")
+    hit = await llm.complete("hi")
+    await streamed(llm, "hi")
+
+    asked, *hits = books.entries
+    assert asked.cost > 0
+    for entry in hits:
+        assert (entry.status, entry.cost, entry.saved) == ("cached", 0, asked.cost)
+    assert len(hits) == 2
+    assert hit.cost.total == 0
+
+
+async def test_a_fallbacks_answer_is_stored_with_the_model_that_gave_it():
+    class Picky(Provider):
+        async def __call__(self, request):
+            if request.model == "m":
+                raise e.ServerError("no")
+            return await super().__call__(request)
+
+    provider = Picky(answer("Hi", model="other-1"))
+    llm = pipeline(provider, cache(), fallback(["other"]))
+    await llm.complete("hi")
+    hit = await llm.complete("hi")
+    assert (hit.cached, hit.model) == (True, "other-1")
+    assert len(provider.asked) == 1
+
+
+async def test_tenants_do_not_share_answers():
+    provider = Provider()
+    llm = pipeline(provider, cache())
+    for tenant in ("a", "b", None):
+        assert not (await llm.complete("hi", tenant=tenant)).cached
+    assert (await llm.complete("hi", tenant="a")).cached
+
+
+async def test_an_answer_is_kept_for_its_time_to_live():
+    clock = ManualClock(auto=True)
+    llm = pipeline(Provider(), cache(memory(clock=clock), ttl=60), clock=clock)
+    await llm.complete("hi")
+    await clock.advance(59)
+    assert (await llm.complete("hi")).cached
+    await clock.advance(2)
+    assert not (await llm.complete("hi")).cached
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense", b"sc\x01\x01\x00{}", b"sc\x01\x02\x00{}"])
+async def test_what_cannot_be_read_is_a_miss_and_is_replaced(data):
+    store, provider = memory(), Provider()
+    llm = pipeline(provider, cache(store))
+    await llm.complete("hi")
+    (name,) = store._values
+    await store.set(name, data)
+
+    assert not (await llm.complete("hi")).cached
+    assert (await llm.complete("hi")).cached
+    assert len(provider.asked) == 2
+
+
+async def test_an_entry_whose_answer_cannot_be_read_is_a_miss():
+    store, provider = memory(), Provider()
+    llm = pipeline(provider, cache(store))
+    await llm.complete("hi")
+    (name,) = store._values
+    await store.set(name, b'sc\x01\x01\x00{"answer":{"choices":7},"at":1}')
+    assert not (await llm.complete("hi")).cached
+    assert (await llm.complete("hi")).cached
+
+
+async def test_another_process_finds_the_answers_in_the_file(tmp_path):
+    path = tmp_path / "cache.db"
+    provider = Provider(RICH)
+    async with pipeline(provider, cache(sqlite(path), compress="zlib")) as llm:
+        await llm.complete("hi")
+    async with pipeline(provider, cache(sqlite(path))) as llm:
+        assert (await llm.complete("hi")).to_dict() == RICH.to_dict()
+    assert len(provider.asked) == 1
+
+
+async def test_an_answer_that_is_still_being_written_is_found(tmp_path):
+    provider = Provider()
+    async with pipeline(provider, cache(sqlite(tmp_path / "c.db"), single_flight=False)) as llm:
+        for _ in range(3):
+            await llm.complete("hi")
+    assert len(provider.asked) == 1
+
+
+async def test_entries_are_encrypted_on_request(tmp_path):
+    class Reverse:
+        def encrypt(self, data):
+            return data[::-1]
+
+        def decrypt(self, token):
+            return token[::-1]
+
+    store = memory()
+    llm = pipeline(Provider(), cache(store, cipher=Reverse()))
+    await llm.complete("hi")
+    assert (await llm.complete("hi")).cached
+    assert not (await pipeline(Provider(), cache(store)).complete("hi")).cached
+
+
+# --------------------------------------------------------------------------- what is not stored
+
+
+def chunk_with(reason):
+    return StreamChunk(choices=[ChunkChoice(finish_reason=reason)])
+
+
+HI = StreamChunk.of("Hi")
+FILTERED = ModelResponse(
+    choices=[Choice(message=Message(content="H"), finish_reason="content_filter")]
+)
+
+
+@pytest.mark.parametrize(
+    "script",
+    {
+        "an error": [e.ServerError("no")],
+        "an invalid request": [e.InvalidRequestError("no")],
+        "a truncated stream": [[[ROLE, HI]]],
+        "a stream that breaks": [[[ROLE, HI], e.ServerError("no")]],
+        "a filtered answer": [FILTERED],
+        "a filtered stream": [[[ROLE, HI, chunk_with("content_filter")]]],
+        "an answer without a finish reason": [
+            ModelResponse(choices=[Choice(message=Message(content="H"))])
+        ],
+        "one of two without a finish reason": [
+            ModelResponse(choices=[Choice(finish_reason="stop"), Choice(index=1)])
+        ],
+        "no choices": [ModelResponse()],
+    }.items(),
+    ids=lambda item: item[0],
+)
+async def test_what_is_not_whole_is_not_stored(script):
+    store, provider = memory(), Provider(*script[1])
+    llm = pipeline(provider, cache(store))
+
+    try:
+        await llm.complete("hi")
+    except e.LLMClientError:
+        pass
+
+    assert len(store._values) == 0
+    assert not (await llm.complete("hi")).cached
+    assert (await llm.complete("hi")).cached
+    assert len(provider.asked) == 2
+
+
+async def test_a_stream_that_is_closed_half_way_is_not_stored():
+    provider = Provider([[ROLE, HI], [STOP]])
+    llm = pipeline(provider, cache())
+    async with llm.stream("hi") as stream:
+        await stream.__anext__()
+    assert not (await llm.complete("hi")).cached
+
+
+async def test_a_stream_whose_end_had_come_with_its_last_chunks_is_stored():
+    llm = pipeline(Provider([[ROLE, HI, STOP, USAGE]]), cache())
+    (await streamed(llm, "hi"))
+    assert (await llm.complete("hi")).usage == USAGE.usage
+
+
+async def test_an_answer_over_the_size_limit_is_not_stored():
+    store = memory()
+    llm = pipeline(Provider(answer("x" * 1000)), cache(store, max_bytes=900))
+    await llm.complete("hi")
+    assert len(store._values) == 0
+    await llm.complete("hi")
+    assert len(store._values) == 1
+
+
+# ---------------------------------------------------------------------- what one call asks for
+
+
+async def test_no_cache_asks_anew_and_stores_the_answer():
+    provider = Provider(answer("old"), answer("new"))
+    llm = pipeline(provider, cache())
+    await llm.complete("hi")
+    assert (await llm.complete("hi", cache={"no_cache": True})).text == "new"
+    assert (await llm.complete("hi")).text == "new"
+    assert len(provider.asked) == 2
+
+
+async def test_no_store_leaves_nothing_behind():
+    provider = Provider()
+    llm = pipeline(provider, cache())
+    await llm.complete("hi", cache={"no_store": True})
+    assert not (await llm.complete("hi")).cached
+    assert (await llm.complete("hi", cache={"no_store": True})).cached
+
+
+async def test_max_age_takes_no_older_answer():
+    clock = ManualClock(auto=True)
+    llm = pipeline(Provider(), cache(), clock=clock)
+    await llm.complete("hi")
+    await clock.advance(30)
+    assert (await llm.complete("hi", cache={"max_age": 31})).cached
+    assert not (await llm.complete("hi", cache={"max_age": 29})).cached
+    assert (await llm.complete("hi", cache={"max_age": 1})).cached
+
+
+@pytest.mark.parametrize("mode", ["read_write", "off"])
+async def test_the_providers_are_not_told(mode):
+    provider = Provider()
+    mark = {"type": "ephemeral"}
+    llm = pipeline(provider, cache(mode=mode))
+    await llm.complete("hi", cache={"no_store": True}, cache_control=mark)
+    assert provider.asked[0].params == {"cache_control": mark}
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"no-cache": True},
+        {"max_age": "1"},
+        {"max_age": -1},
+        {"no_store": 1},
+        True,
+        "no_cache",
+        {1: 2},
+    ],
+)
+async def test_a_wish_that_is_not_known_is_refused(wish):
+    provider = Provider()
+    with pytest.raises(e.InvalidRequestError, match="cache="):
+        await pipeline(provider, cache()).complete("hi", cache=wish)
+    assert provider.asked == []
+
+
+async def test_calls_that_sample_can_be_left_alone():
+    provider, layer = Provider(), cache(sampled=False)
+    llm = pipeline(provider, layer)
+    for params in ({}, {"temperature": 1}, {"temperature": 0.5}):
+        await llm.complete("hi", **params)
+        assert not (await llm.complete("hi", **params)).cached
+    assert layer.stats.bypassed == 6
+    for params in ({"temperature": 0}, {"seed": 0}):
+        await llm.complete("hi", **params)
+        assert (await llm.complete("hi", **params)).cached
+
+
+# ------------------------------------------------------------------------------------- settings
+
+
+@pytest.mark.parametrize(
+    ("mode", "reads", "writes"),
+    [
+        ("read_write", True, True),
+        ("read_only", True, False),
+        ("write_only", False, True),
+        ("off", False, False),
+    ],
+)
+async def test_modes(mode, reads, writes):
+    store, provider = memory(), Provider()
+    await pipeline(provider, cache(store)).complete("stored")
+    llm = pipeline(provider, cache(store, mode=mode))
+    assert (await llm.complete("stored")).cached is reads
+    before = len(store._values)
+    await llm.complete("new")
+    assert len(store._values) - before == writes
+
+
+async def test_a_key_of_ones_own():
+    def by_last_message(request, *, namespace, ignore):
+        return request.messages[-1]["content"]
+
+    llm = pipeline(Provider(), cache(key=by_last_message))
+    await llm.complete("hi", temperature=1)
+    assert (await llm.complete("hi", temperature=0)).cached
+
+
+async def test_a_request_without_a_key_is_sent_on_and_not_stored():
+    store, provider = memory(), Provider()
+    layer = cache(store)
+    llm = pipeline(provider, layer)
+    for _ in range(2):
+        await llm.complete("hi", odd=object())
+    assert len(provider.asked) == 2
+    assert layer.stats.bypassed == 2
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    await llm.complete([{"role": "user", "content": deep}])
+    assert len(store._values) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "readwrite"},
+        {"ttl": 0},
+        {"ttl": -1},
+        {"max_bytes": 0},
+        {"wait": -1},
+        {"on_error": "x"},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError):
+        cache(**wrong)
+
+
+def test_it_pickles_with_its_arguments(tmp_path):
+    layer = cache(sqlite(tmp_path / "c.db"), ttl=5, namespace="n")
+    again = pickle.loads(pickle.dumps(layer))
+    assert repr(again) == repr(layer)
+    assert again.arguments["ttl"] == 5
+
+
+# ------------------------------------------------------------------------------- a store that fails
+
+
+class Broken:
+    """A store of which every operation fails."""
+
+    url = "broken://"
+
+    def __getattr__(self, name):
+        async def fail(*args, **kwargs):
+            raise OSError("no such store")
+
+        return fail
+
+    def soon(self, operation, *args):
+        steps = operation(*args).__await__()
+        with pytest.raises(StopIteration):
+            next(steps)
+
+
+@pytest.mark.parametrize("how", ["complete", "stream"])
+async def test_a_store_that_fails_fails_no_call_and_is_reported_once_a_minute(caplog, how):
+    provider, clock, layer = Provider(), ManualClock(auto=True), cache(Broken())
+    llm = pipeline(provider, layer, clock=clock)
+
+    async def ask():
+        whole = await llm.complete("hi") if how == "complete" else (await streamed(llm, "hi"))[1]
+        assert whole.text == "Hi"
+
+    with caplog.at_level(logging.WARNING, "scallion"):
+        for _ in range(3):
+            await ask()
+        assert len(caplog.records) == 1
+        await clock.advance(61)
+        await ask()
+        assert len(caplog.records) == 2
+    assert "broken://" in caplog.text
+    assert "no such store" in caplog.text
+    assert layer.store_failures >= 4
+
+
+async def test_a_store_that_fails_can_fail_the_call():
+    provider = Provider()
+    with pytest.raises(OSError, match="no such store"):
+        await pipeline(provider, cache(Broken(), on_error="raise")).complete("hi")
+    assert provider.asked == []
+
+
+async def test_retry_outside_goes_on_after_an_error():
+    provider = Provider(e.ServerError("no"), answer("Hi"))
+    llm = pipeline(provider, retry(), cache())
+    assert (await llm.complete("hi")).text == "Hi"
+    assert (await llm.complete("hi")).cached
+
+
+async def test_a_cache_inside_a_cache_of_the_same_store_does_not_wait_for_itself():
+    store, provider = memory(), Provider()
+    llm = pipeline(provider, cache(store), cache(store))
+    async with asyncio.timeout(5):
+        assert (await llm.complete("hi")).text == "Hi"
+    assert len(provider.asked) == 1
