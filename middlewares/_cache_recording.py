@@ -89,4 +89,7 @@ class Recordings:
 
 def _lines(request: dict[str, Any]) -> list[str]:
     encoded = msgspec.json.encode(request, order="sorted")
-    return msgspec.json.format(encoded, indent=2).decode().splitlines()
+    # Without the commas, or a line differs when only the next one is new.
+    return [
+        line.rstrip(",") for line in msgspec.json.format(encoded, indent=2).decode().split("\n")
+    ]
