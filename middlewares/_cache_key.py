@@ -119,10 +119,17 @@ def canonical(request: Request, *, ignore: Collection[str] = ()) -> dict[str, An
 
 def _canonical_message(message: Mapping[str, Any]) -> bytes:
     encoded = _encoder.encode(message)
-    # Also true of some texts that only look like it; then it was in vain.
-    if b":null" in encoded or b'"@' in encoded:
-        return _encoder.encode(_without_nulls(message))
+    if _may_differ(encoded):
+        # Most often it is only the `content` next to tool calls, and that is quickly gone.
+        encoded = _encoder.encode({name: v for name, v in message.items() if v is not None})
+        if _may_differ(encoded):
+            encoded = _encoder.encode(_without_nulls(message))
     return encoded
+
+
+def _may_differ(encoded: bytes) -> bool:
+    """Whether there is a null in it, or a field of ours. Some texts only look like it."""
+    return b":null" in encoded or b'"@' in encoded
 
 
 def _without_nulls(value: Any) -> Any:
