@@ -25,7 +25,7 @@ LOOK_BACK: Final = 6
 class Known(NamedTuple):
     """A list that was hashed, and the state of the hash after it."""
 
-    items: tuple[Any, ...]
+    items: Sequence[Any]
     state: Hash
     size: int
 
@@ -51,14 +51,14 @@ class Digests:
             encode: The JSON of one item, without line breaks.
         """
         count = len(items)
+        same: Sequence[Any] = ()
+        size, state = 0, sha256()
         known = self._longest(kind, items)
-        if known is None:
-            start, size, state, same = 0, 0, sha256(), ()
-        else:
-            same, state, size = known
-            start, state = len(same), state.copy()
-            if start == count:
-                return state
+        if known is not None:
+            same, size, state = known.items, known.size, known.state.copy()
+        start = len(same)
+        if start == count:
+            return state
         for item in items[start:]:
             line = encode(item)
             size += len(line)
@@ -69,18 +69,20 @@ class Digests:
         return state
 
     def _longest(self, kind: str, items: Sequence[Any]) -> Known | None:
+        if not self._known:
+            return None
         count = len(items)
         for length in range(count, max(count - LOOK_BACK, 0), -1):
             known = self._known.get((kind, length, _label(items[length - 1])))
-            if known is not None and known.items == tuple(items[:length]):
+            if known is not None and known.items == items[:length]:
                 return known
         return None
 
     def _remember(
-        self, kind: str, items: Sequence[Any], same: tuple[Any, ...], state: Hash, size: int
+        self, kind: str, items: Sequence[Any], same: Sequence[Any], state: Hash, size: int
     ) -> None:
         try:
-            copies = same + tuple(_copy(item) for item in items[len(same) :])
+            copies = [*same, *(_copy(item) for item in items[len(same) :])]
         except _CannotCompareError:
             return
         if len(self._known) >= self._most or self._bytes + size > self._max_bytes:
@@ -88,7 +90,9 @@ class Digests:
         if size <= self._max_bytes:
             self._bytes += size
             label = _label(items[-1])
-            self._known[kind, len(items), label] = Known(copies, state.copy(), size)
+            # As a list or a tuple, to be compared with its like.
+            kept = copies if isinstance(items, list) else tuple(copies)
+            self._known[kind, len(items), label] = Known(kept, state.copy(), size)
 
 
 class _CannotCompareError(Exception):
