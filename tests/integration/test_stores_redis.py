@@ -120,7 +120,7 @@ async def proxy(valkey):
 @pytest.fixture
 async def store(proxy, request):
     url = f"redis://127.0.0.1:{proxy.port}/0"
-    async with stores.redis(url, namespace=request.node.name, timeout=0.25) as opened:
+    async with stores.redis(url, namespace=request.node.name, timeout=0.5) as opened:
         await opened.get("key")
         yield opened
 
@@ -169,9 +169,9 @@ async def test_a_network_that_stands_still_is_a_typed_error_in_time_and_then_for
         store.lease("key", ttl=60),
         return_exceptions=True,
     )
-    assert loop.time() - began < 1
+    assert loop.time() - began < 2
     assert [type(error) for error in found] == [StoreError] * 4
-    assert "took longer than 0.25 s" in str(found[0])
+    assert "took longer than 0.5 s" in str(found[0])
     proxy.unblock()
     await store.set("key", b"value")
     assert await store.get("key") == b"value"
