@@ -1,6 +1,7 @@
 """Whatever the upstream does: one whole answer or one typed error, no request too many, none open."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
@@ -167,7 +168,9 @@ class Played:
             reply = self.stream(provider, behaviour, delays)
         else:
             reply = self.whole(provider, behaviour)
-        if cut_at is not None:
+        # Behind the finish reason the answer is whole, and a cut there another matter.
+        finish = re.search(rb'_reason":"(stop|end_turn)', reply.body)
+        if cut_at is not None and (finish is None or cut_at < finish.start()):
             reply = replace(reply, chunks=[reply.body[:cut_at], CUT], length=len(reply.body))
         return reply
 

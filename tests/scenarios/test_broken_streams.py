@@ -2,11 +2,13 @@
 
 import pytest
 
+from scallion import Clock
 from scallion import exceptions as e
 from scallion.middlewares import fallback, retry, timeout
 from support.upstream import (
     CLOSE,
     CUT,
+    HANG,
     Reply,
     completion,
     completion_stream,
@@ -172,6 +174,21 @@ async def test_a_whole_answer_whose_socket_is_cut_is_a_connection_error(world, p
 
     with pytest.raises(e.ConnectionError):
         await world.pipeline(first=provider).complete("hi")
+
+
+@pytest.mark.xfail(strict=True, reason="the core asks for the end of the stream too")
+@pytest.mark.parametrize("ending", [CLOSE, CUT, HANG], ids=["closed", "reset", "stalled"])
+async def test_an_answer_with_its_finish_reason_is_whole_however_the_connection_ends(world, ending):
+    finish = sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    world.says(openai=completion_stream("Hi", finish, ending, finish=None))
+    stream = world.pipeline(timeout(inter_chunk=0.1), clock=Clock()).stream("hi")
+
+    chunks = await chunks_of(stream)
+
+    assert chunks[-1].finish_reason == "stop"
+    assert stream.result.text == "Hi"
+    (attempt,) = stream.response.outcome.attempts
+    assert (attempt.status, attempt.exact) == ("completed", False)
 
 
 # ------------------------------------------------------------------------------ stream="restart"
