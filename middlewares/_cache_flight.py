@@ -54,6 +54,16 @@ class Flight:
         self._entry = entry
         if self.timer is not None:
             self.timer.cancel()
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits in it any more
-            self._loop.call_soon_threadsafe(self._over.set)
+        if _running_loop() is self._loop:
+            self._over.set()
+        else:
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits in it any more
+                self._loop.call_soon_threadsafe(self._over.set)
         return True
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+from itertools import count
 
 import pytest
 
@@ -13,7 +14,7 @@ from scallion.middlewares import fallback
 from scallion.middlewares._cache import cache
 from scallion.middlewares._cache_key import request_key
 from scallion.middlewares._cache_shelf import LEASE
-from scallion.stores import memory
+from scallion.stores import Lease, follow, memory, sqlite
 from scallion.testing import ManualClock
 from scallion.types import Choice, Message, ModelResponse, StreamChunk
 from support.cancelling import at_every_await
@@ -402,3 +403,25 @@ async def test_threads_with_event_loops_of_their_own_share_one_call():
 
     assert [a.text for a in answers] == ["Hi"] * 4
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_call_cancelled_at_any_await_of_a_slow_store_leaves_no_lease_behind(tmp_path, late):
+    async with sqlite(tmp_path / "cache.db") as store:
+        numbers = count()
+
+        async def call():
+            provider = Provider(held=False)
+            return await pipeline(provider, cache(store)).complete(f"{next(numbers)}")
+
+        async for trial in at_every_await(call, late=late):
+            assert trial.error is None
+        probe = Provider(held=False)
+        for number in range(trial.at):
+            await pipeline(probe, cache()).complete(f"{number}")
+        for request in probe.asked:
+            name = f"cache:{request_key(request)}"
+            found = await follow(store, name, ttl=1, wait=5)
+            assert isinstance(found, (bytes, Lease))
+    assert trial.at > 2
+    assert trial.result.text == "Hi"
