@@ -10,6 +10,8 @@ Each backend is imported when it is first used.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from scallion.exceptions import StoreError as StoreError
+
     from ._envelope import Cipher as Cipher
     from ._envelope import Envelope as Envelope
     from ._follow import follow as follow
@@ -20,26 +22,25 @@ if TYPE_CHECKING:
     from ._protocol import Refusal as Refusal
     from ._protocol import Reservation as Reservation
     from ._protocol import Store as Store
-    from ._protocol import StoreError as StoreError
     from ._redis import RedisStore as redis  # noqa: N813
     from ._sqlite import SQLiteStore as sqlite  # noqa: N813
     from ._window import Window as Window
 
 _HOME = {
-    "Balance": ("_protocol", "Balance"),
-    "Cipher": ("_envelope", "Cipher"),
-    "Claim": ("_protocol", "Claim"),
-    "Envelope": ("_envelope", "Envelope"),
-    "Lease": ("_protocol", "Lease"),
-    "Refusal": ("_protocol", "Refusal"),
-    "Reservation": ("_protocol", "Reservation"),
-    "Store": ("_protocol", "Store"),
-    "StoreError": ("_protocol", "StoreError"),
-    "Window": ("_window", "Window"),
-    "follow": ("_follow", "follow"),
-    "memory": ("_memory", "MemoryStore"),
-    "redis": ("_redis", "RedisStore"),
-    "sqlite": ("_sqlite", "SQLiteStore"),
+    "Balance": ("._protocol", "Balance"),
+    "Cipher": ("._envelope", "Cipher"),
+    "Claim": ("._protocol", "Claim"),
+    "Envelope": ("._envelope", "Envelope"),
+    "Lease": ("._protocol", "Lease"),
+    "Refusal": ("._protocol", "Refusal"),
+    "Reservation": ("._protocol", "Reservation"),
+    "Store": ("._protocol", "Store"),
+    "StoreError": ("..exceptions", "StoreError"),
+    "Window": ("._window", "Window"),
+    "follow": ("._follow", "follow"),
+    "memory": ("._memory", "MemoryStore"),
+    "redis": ("._redis", "RedisStore"),
+    "sqlite": ("._sqlite", "SQLiteStore"),
 }
 
 __all__ = [
@@ -66,7 +67,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOME[name]
-    value = getattr(import_module(f".{module}", __name__), attribute)
+    value = getattr(import_module(module, __name__), attribute)
     globals()[name] = value
     return value
 

@@ -21,10 +21,6 @@ MAX_AMOUNT = 2**53 - 1
 LATE = 86_400.0
 
 
-class StoreError(Exception):
-    """The store failed or took longer than its timeout. The operation may or may not have happened."""
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A wish to hold `amount` of what `key` has left.

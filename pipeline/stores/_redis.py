@@ -11,6 +11,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from scallion.exceptions import StoreError
+
 from ._base import BaseStore, Session
 from ._loops import PerLoop
 from ._protocol import (
@@ -20,7 +22,6 @@ from ._protocol import (
     Lease,
     Refusal,
     Reservation,
-    StoreError,
     check_key,
     check_ttl,
     check_value,

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from scallion._clock import Clock
+from scallion.exceptions import StoreError
 
 from . import _tables as tables
 from ._base import BaseStore
-from ._protocol import Lease, Reservation, StoreError, check_key, check_ttl, check_value
+from ._protocol import Lease, Reservation, check_key, check_ttl, check_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
