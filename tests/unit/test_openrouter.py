@@ -430,7 +430,8 @@ async def test_an_error_after_content_breaks_the_stream_with_what_came(upstream,
     assert caught.value.partial.text == "Hel"
     assert caught.value.status_code == 502
     assert isinstance(caught.value.__cause__, ServerError)
-    assert stream.result.finish_reason is None
+    assert stream.response.outcome.status == "failed"
+    assert stream.result.finish_reason == "error"
 
 
 @pytest.mark.parametrize("content", ["Hel", None], ids=["after content", "before content"])
