@@ -83,7 +83,7 @@ class Recordings:
         return dict.fromkeys([*names, *self._own])
 
     async def _write(self) -> None:
-        names = [*await self._names()][-MOST:]
+        names = sorted([*await self._names()][-MOST:])
         await self._shelf.store.set(self._name, msgspec.json.encode(names))
 
 

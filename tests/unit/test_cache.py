@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from scallion import Response, build_pipeline
+from scallion import Clock, Response, build_pipeline
 from scallion import exceptions as e
 from scallion._accumulate import accumulate, chunks_of
 from scallion.costs import PriceTable, register_price
@@ -541,7 +541,7 @@ async def test_retry_outside_goes_on_after_an_error():
 
 async def test_a_cache_inside_a_cache_of_the_same_store_does_not_wait_for_itself():
     store, provider = memory(), Provider()
-    llm = pipeline(provider, cache(store), cache(store))
+    llm = pipeline(provider, cache(store), cache(store), clock=Clock())
     async with asyncio.timeout(5):
         assert (await llm.complete("hi")).text == "Hi"
     assert len(provider.asked) == 1

@@ -317,6 +317,20 @@ async def test_equal_calls_of_two_processes_are_one(backend):
     assert len(provider.asked) == 1
 
 
+async def test_an_entry_that_cannot_be_read_is_made_anew_by_one_of_two_processes(backend):
+    provider = Provider()
+    await pipeline(probe := Provider(held=False), cache()).complete("hi")
+    stores, pipelines = await in_two_processes(backend, provider)
+    async with stores[0], stores[1]:
+        await stores[0].set(f"cache:{request_key(probe.asked[0])}", b"of another version")
+        calls = [asyncio.create_task(p.complete("hi")) for p in pipelines]
+        await until(lambda: provider.asked)
+        await asyncio.sleep(0.05)
+        provider.gate.set()
+        await asyncio.gather(*calls)
+    assert len(provider.asked) == 1
+
+
 async def test_another_process_takes_over_when_the_leader_is_cancelled(backend):
     provider = Provider()
     stores, (one, other) = await in_two_processes(backend, provider)

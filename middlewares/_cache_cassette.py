@@ -1,0 +1,161 @@
+"""A store in one JSON file that people can read, compare and commit: recordings for tests.
+
+Entries are sorted by key and the file is indented, so a change of one entry is a change of its
+lines. What is not JSON (compressed or encrypted entries) is kept as Base64.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from base64 import b64decode, b64encode
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from scallion.stores import StoreError
+from scallion.stores._envelope import MAGIC, PLAIN
+from scallion.stores._memory import MemoryStore
+from scallion.stores._protocol import check_key, check_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT: Final = 1
+
+
+class Kept(Struct, omit_defaults=True):
+    """One value: JSON, with the version it was sealed with if it was, or bytes."""
+
+    value: Any = None
+    version: int | None = None
+    base64: str | None = None
+
+
+class Tape(Struct):
+    """The file."""
+
+    format: int = FORMAT
+    entries: dict[str, Kept] = {}
+
+
+class CassetteStore(MemoryStore):
+    """Values in a JSON file. Times to live do not count: what was recorded stays.
+
+    Several processes may record to one file at once. Leases and budgets are this process's own.
+
+    Args:
+        path: The file. It and its folder are made when something is recorded.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__()
+        self._arguments = {"path": path}
+        self._path = Path(path)
+        self._read_at: tuple[int, int, int] | None = None
+        self._tape = Tape()
+
+    @property
+    def url(self) -> str:
+        """See `Store.url`."""
+        return f"cassette:{self._path}"
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None) -> None:
+        """See `Store.set`."""
+        check_value(key, value, ttl)
+        with self._lock, self._changing() as entries:
+            entries[key] = _kept(value)
+
+    async def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        check_key(key)
+        with self._lock:
+            if key in self._entries():
+                with self._changing() as entries:
+                    entries.pop(key, None)
+
+    def _value(self, key: str) -> bytes | None:
+        kept = self._entries().get(key)
+        return None if kept is None else _bytes(kept)
+
+    def _entries(self) -> dict[str, Kept]:
+        """What is in the file, read again if it was changed."""
+        try:
+            status = self._path.stat()
+            read_at = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if read_at != self._read_at:
+                self._tape = msgspec.json.decode(self._path.read_bytes(), type=Tape)
+                self._read_at = read_at
+        except FileNotFoundError:
+            self._tape, self._read_at = Tape(), None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self._path} cannot be read as a recording: {error}") from error
+        if self._tape.format != FORMAT:
+            raise StoreError(
+                f"{self._path} has format {self._tape.format}, this one knows {FORMAT}"
+            )
+        return self._tape.entries
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Kept]]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(self._path):
+                entries = dict(self._entries())
+                yield entries
+                _write(self._path, Tape(entries=entries))
+        except OSError as error:
+            raise StoreError(f"{self._path} cannot be written: {error}") from error
+
+
+def _kept(data: bytes) -> Kept:
+    plain = data.startswith(MAGIC) and data[len(MAGIC) + 1 :][:1] == bytes([PLAIN])
+    payload = data[len(MAGIC) + 2 :] if plain else data
+    try:
+        value = msgspec.json.decode(payload)
+    except (ValueError, RecursionError):
+        return Kept(base64=b64encode(data).decode())
+    return Kept(value=value, version=data[len(MAGIC)] if plain else None)
+
+
+def _bytes(kept: Kept) -> bytes | None:
+    if kept.base64 is not None:
+        try:
+            return b64decode(kept.base64, validate=True)
+        except ValueError:
+            return None
+    payload = msgspec.json.encode(kept.value)
+    return payload if kept.version is None else MAGIC + bytes([kept.version, PLAIN]) + payload
+
+
+def _write(path: Path, tape: Tape) -> None:
+    """In one step: whoever reads finds the old file or the new one."""
+    text = msgspec.json.format(msgspec.json.encode(tape, order="sorted"), indent=2) + b"\n"
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(text)
+        Path(name).chmod(0o644)  # it is there to be committed
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time, where the system can say so."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor: Any = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,126 @@
+"""The cassette: recordings in a file that people read, compare and commit."""
+
+import asyncio
+import json
+import pickle
+import sys
+
+import pytest
+
+from scallion import Response, build_pipeline
+from scallion import exceptions as e
+from scallion.middlewares._cache import cache
+from scallion.middlewares._cache_cassette import CassetteStore
+from scallion.stores import Lease, StoreError
+from support.chunks import answer
+
+
+async def provider(request):
+    return Response.completed(answer(f"To {request.messages[-1]['content']}"), request)
+
+
+async def offline(request):
+    raise AssertionError("replay asked the provider")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "tapes" / "tape.json"
+
+
+def recording(path):
+    layer = cache(CassetteStore(path), mode="record")
+    return build_pipeline([layer], provider=provider, model="m")
+
+
+def replaying(path):
+    layer = cache(CassetteStore(path), mode="replay")
+    return build_pipeline([layer], provider=offline, model="m")
+
+
+async def test_a_recording_is_replayed_and_can_be_read(path):
+    await recording(path).complete("one", temperature=0, extra_headers={"X-Key": "canary"})
+    await recording(path).complete("two")
+
+    assert (await replaying(path).complete("two")).text == "To two"
+    with pytest.raises(e.CacheMissError, match="temperature"):
+        await replaying(path).complete("one", temperature=1)
+
+    text = path.read_text()
+    entries = json.loads(text)["entries"]
+    kept = [entry["value"] for entry in entries.values() if isinstance(entry["value"], dict)]
+    assert {k["answer"]["choices"][0]["message"]["content"] for k in kept} == {"To one", "To two"}
+    assert {k["request"]["messages"][0]["content"] for k in kept} == {"one", "two"}
+    assert list(entries) == sorted(entries)
+    assert '\n  "entries": {\n' in text
+    assert "canary" not in text
+
+
+async def test_another_order_of_recording_gives_the_same_file_but_for_the_times(path, tmp_path):
+    for name, order in (("a", "123"), ("b", "321")):
+        for question in order:
+            await recording(tmp_path / name).complete(question)
+
+    def lines(name):
+        text = (tmp_path / name).read_text().splitlines()
+        return [line for line in text if '"at"' not in line]
+
+    assert lines("a") == lines("b")
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"\x00\xff", b"sc\x01\x01\x01\x00", b"sc\x01\x02\x00{}", b"[1]"]
+)
+async def test_any_bytes_are_kept(path, value):
+    await CassetteStore(path).set("key", value, ttl=1)
+    assert await CassetteStore(path).get("key") == value
+
+
+async def test_a_change_of_the_file_is_seen(path):
+    one, other = CassetteStore(path), CassetteStore(path)
+    assert await one.get("key") is None
+    await other.set("key", b"1")
+    assert await one.get("key") == b"1"
+    await one.delete("key")
+    assert await other.get("key") is None
+    assert isinstance(await other.get_or_lease("key", ttl=1), Lease)
+
+
+async def test_it_pickles_as_its_path(path):
+    store = CassetteStore(path)
+    await store.set("key", b"1")
+    again = pickle.loads(pickle.dumps(store))
+    assert again.url == store.url
+    assert await again.get("key") == b"1"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"format": 2, "entries": {}}', '{"entries": {"a": 1}}']
+)
+async def test_a_file_that_is_no_recording_is_an_error_and_stays_as_it_is(path, text):
+    path.parent.mkdir()
+    path.write_text(text)
+    for attempt in (CassetteStore(path).get("key"), CassetteStore(path).set("key", b"1")):
+        with pytest.raises(StoreError, match="tape"):
+            await attempt
+    assert path.read_text() == text
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+WORKER = """
+import asyncio, sys
+from scallion.middlewares._cache_cassette import CassetteStore
+store = CassetteStore(sys.argv[1])
+for number in range(20):
+    asyncio.run(store.set(f"{sys.argv[2]} {number}", b"1"))
+"""
+
+
+async def test_processes_that_record_at_once_lose_nothing(path):
+    workers = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, str(path), name)
+        for name in "abc"
+    ]
+    assert [await worker.wait() for worker in workers] == [0, 0, 0]
+    assert len(json.loads(path.read_text())["entries"]) == 60
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
