@@ -695,6 +695,40 @@ async def test_your_own_client_is_used_and_left_open(upstream):
     await client.close()
 
 
+async def test_an_http_client_of_yours_is_used(upstream):
+    transport = sdk.DefaultAsyncHttpxClient(headers={"X-Mine": "yes"})
+    upstream.enqueue(message())
+    provider = anthropic(api_key="k", base_url=upstream.url, http_client=transport)
+    async with build_pipeline(provider=provider, model="claude-x") as llm:
+        await llm.complete("hi")
+
+    assert upstream.requests[0].headers["x-mine"] == "yes"
+    await transport.aclose()
+
+
+@pytest.mark.parametrize(
+    ("params", "version"),
+    [
+        ({"temperature": 0.5}, "2023-06-01"),
+        ({}, "2026-10-21"),
+        ({"temperature": 0.5, "extra_headers": {"anthropic-version": "2025-01-01"}}, "2025-01-01"),
+    ],
+)
+async def test_a_client_of_yours_keeps_its_version_unless_that_refuses_the_request(
+    upstream, params, version
+):
+    client = sdk.AsyncAnthropic(
+        api_key="k", base_url=upstream.url, default_headers={"anthropic-version": "2026-10-21"}
+    )
+    upstream.enqueue(message())
+    llm = build_pipeline(provider=anthropic(client=client), model="claude-sonnet-4-5")
+
+    await llm.complete("hi", **params)
+
+    assert upstream.requests[0].headers["anthropic-version"] == version
+    await client.close()
+
+
 @pytest.mark.parametrize("client", [sdk.Anthropic(api_key="k"), object(), sdk.AsyncAnthropic])
 def test_a_client_of_the_wrong_kind_is_refused(client):
     with pytest.raises(TypeError, match="asynchronous client"):

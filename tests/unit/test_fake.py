@@ -7,7 +7,12 @@ import pytest
 
 from scallion import build_pipeline
 from scallion._accumulate import accumulate
-from scallion.exceptions import RateLimitError, ServerError, StreamInterruptedError
+from scallion.exceptions import (
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+    StreamTruncatedError,
+)
 from scallion.providers import fake
 from scallion.testing import ManualClock
 from scallion.types import (
@@ -176,6 +181,11 @@ async def test_content_in_parts_is_streamed_in_one_piece():
     streamed = await pipeline([answer]).stream("hi").collect()
 
     assert streamed.message.content == parts
+
+
+async def test_an_answer_without_choices_is_no_answer_when_streamed():
+    with pytest.raises(StreamTruncatedError):
+        await pipeline([ModelResponse()]).stream("hi").collect()
 
 
 async def test_the_first_chunk_has_the_role():
