@@ -58,17 +58,18 @@ class Shelf:
     async def find_or_lease(self, name: str, clock: Clock, wait: float) -> Entry | Lease | None:
         """The entry, or the right to make it; `None` if somebody else takes too long over it."""
         try:
-            found = await follow(self.store, name, ttl=LEASE, wait=wait, clock=clock)
-            if isinstance(found, bytes):
+            for _ in range(2):
+                found = await follow(self.store, name, ttl=LEASE, wait=wait, clock=clock)
+                if not isinstance(found, bytes):
+                    return found
                 entry = self._sealer.open(found)
                 if entry is not None:
                     return entry
+                # It would be in the way of the lease.
                 await self.store.delete(name)
-                found = await self.store.get_or_lease(name, ttl=LEASE)
         except Exception as error:  # noqa: BLE001
             self.failed(error, clock)
-            return None
-        return self._sealer.open(found) if isinstance(found, bytes) else found
+        return None
 
     def seal(self, entry: Entry) -> bytes:
         """The bytes of an entry."""

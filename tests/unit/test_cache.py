@@ -295,6 +295,7 @@ FILTERED = ModelResponse(
         "an invalid request": [e.InvalidRequestError("no")],
         "a truncated stream": [[[ROLE, HI]]],
         "a stream that breaks": [[[ROLE, HI], e.ServerError("no")]],
+        "a stream that breaks after its finish": [[[ROLE, HI, STOP], e.ServerError("no")]],
         "a filtered answer": [FILTERED],
         "a filtered stream": [[[ROLE, HI, chunk_with("content_filter")]]],
         "an answer without a finish reason": [

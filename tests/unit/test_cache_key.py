@@ -244,6 +244,16 @@ def test_what_was_changed_in_place_never_has_the_old_key(messages, before, new, 
     assert request_key(asked, memory=memory) == request_key(copied(asked))
 
 
+@pytest.mark.parametrize("number", [True, 1.0, 2, "1", None])
+def test_a_number_that_was_changed_in_place_is_seen_though_it_may_be_equal(number):
+    memory = Digests()
+    inner = {"minLength": 1}
+    asked = request(tools=[{"text": "word " * 400, "deep": [inner]}])
+    before = request_key(asked, memory=memory)
+    inner["minLength"] = number
+    assert request_key(asked, memory=memory) == request_key(asked) != before
+
+
 @given(MESSAGES, MESSAGES)
 def test_a_history_that_has_grown_has_the_key_of_one_that_is_new(messages, more):
     memory = Digests()
