@@ -269,8 +269,9 @@ def test_it_takes_keywords_only():
 async def test_a_budget_is_shared_by_all_layers_and_concurrent_calls():
     budget = RetryBudget(ratio=0, min_per_second=0, burst=4)
     upstream = Upstream(e.ServerError("down"))
-    inner, _ = pipeline(upstream, budget=budget)
-    outer = inner.with_middlewares(retry(budget=budget, rng=lambda: 1.0))
+    inner, clock = pipeline(upstream, budget=budget)
+    layers = [retry(budget=budget), retry(budget=budget)]
+    outer = build_pipeline(layers, provider=upstream, model="m", clock=clock, order="off")
 
     results = await asyncio.gather(
         *[outer.complete("hi") for _ in range(5)],
@@ -303,8 +304,8 @@ async def test_a_call_pays_in_once_however_many_layers_share_the_budget():
     budget = RetryBudget(ratio=1, min_per_second=0, burst=10)
     while budget.withdraw(0.0):
         pass
-    llm, _ = pipeline(Upstream("Hi"), budget=budget)
-    nested = llm.with_middlewares(retry(budget=budget))
+    layers = [retry(budget=budget), retry(budget=budget)]
+    nested = build_pipeline(layers, provider=Upstream("Hi"), model="m", order="off")
 
     await nested.complete("hi")
 
