@@ -30,6 +30,10 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
+SESSIONS: list[dict[str, object]] = []
+"""A page's names live until the interpreter ends, as in a session: that closes what it left open."""
+
+
 @dataclass
 class Block:
     language: str
@@ -80,6 +84,7 @@ def answer(request: Received) -> Reply:
 async def test_the_snippets_of_a_page_run_and_print_what_it_shows(page, upstream):
     found = blocks(page)
     namespace = {"__name__": "__main__"}
+    SESSIONS.append(namespace)
     for block, after in zip_longest(found, found[1:]):
         if block.language != "python":
             continue
