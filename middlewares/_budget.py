@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from scallion._layer import Layer, not_default
 from scallion.costs import load_prices, price
-from scallion.exceptions import BudgetExceededError, UnknownPriceError
+from scallion.exceptions import BudgetExceededError, InvalidRequestError, UnknownPriceError
 from scallion.stores import Claim, Refusal, Window, memory
 from scallion.types import PromptTokensDetails, Usage
 
@@ -132,7 +132,13 @@ def budget(
         ]
 
     async def admit(request: Request) -> AttemptWatcher | None:
-        worst = worst_case(request, max_output_tokens=max_output_tokens)
+        request = _as_sent(request)
+        try:
+            worst = worst_case(request, max_output_tokens=max_output_tokens)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InvalidRequestError(
+                f"what this request could cost cannot be told: {error}", model=request.model
+            ) from error
         amounts = {"tokens": worst.total_tokens}
         if usd is not None:
             asked = _price(request.model or "", worst, table, assumed)
@@ -159,7 +165,11 @@ def budget(
             account.soon(account.settle, held, *[actual[_unit(claim)] for claim in claims])
 
         if marks and on_warning is not None:
-            await warn(key, claims, on_warning)
+            try:
+                await warn(key, claims, on_warning)
+            except BaseException:
+                settle(None)
+                raise
         return settle
 
     async def warn(key: str, claims: list[Claim], callback: Callable[[str, float], object]) -> None:
@@ -183,7 +193,7 @@ def budget(
         )
 
     async def middleware(request: Request, call_next: Handler) -> Response:
-        request.context.guard_attempts(guard_key, admit)
+        request = request.guard_attempts(guard_key, admit)
         if max_output_tokens is not None and not _output_limit(request.params):
             params = {**request.params, "max_tokens": max_output_tokens}
             request = request.replace(params=params)
@@ -211,7 +221,7 @@ def worst_case(request: Request, *, max_output_tokens: int | None = None) -> Usa
             f"nobody knows how much {request.model} can generate, so a budget cannot hold for it: "
             "pass max_tokens to the call or budget(max_output_tokens=…)"
         )
-    completion = limit * int(request.params.get("n") or 1)
+    completion = limit * max(int(request.params.get("n") or 1), 1)
     # A prompt that is written to the cache costs more than one that is not.
     written = prompt if _writes_cache(request) else 0
     return Usage(
@@ -226,10 +236,21 @@ def worst_case(request: Request, *, max_output_tokens: int | None = None) -> Usa
     )
 
 
+def _as_sent(request: Request) -> Request:
+    """The request with what `extra_body` puts in the place of its parameters."""
+    extra = request.params.get("extra_body")
+    if not isinstance(extra, dict) or not extra:
+        return request
+    params = {name: value for name, value in request.params.items() if name != "extra_body"}
+    return request.replace(model=extra.get("model", request.model), params={**params, **extra})
+
+
 def _output_limit(params: Mapping[str, Any]) -> int | None:
     limit = params.get("max_completion_tokens") or params.get("max_tokens")
     if limit is None:
         return None
+    if int(limit) <= 0:
+        raise ValueError(f"max_tokens is {limit}: it must be above 0")
     thinking = params.get("thinking")
     # The Anthropic adapter adds a thinking budget that does not fit inside.
     extra = thinking.get("budget_tokens", 0) if isinstance(thinking, dict) else 0

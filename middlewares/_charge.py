@@ -55,13 +55,15 @@ def price_of(usage: Usage, attempt: Attempt, prices: PriceTable) -> Cost | None:
     at = datetime.fromtimestamp(attempt.started_at, UTC)
     tier = answer.service_tier if answer is not None else None
     answered = answer.model if answer is not None else None
-    for model in (answered, attempt.model):
-        if model is not None:
-            cost = price(
-                model, usage, provider=attempt.provider, service_tier=tier, at=at, prices=prices
-            )
-            if cost is not None:
-                return cost
+    # A handler of the caller's own is no provider that any table knows: then the model decides.
+    for provider in (attempt.provider, None):
+        for model in (answered, attempt.model):
+            if model is not None:
+                cost = price(
+                    model, usage, provider=provider, service_tier=tier, at=at, prices=prices
+                )
+                if cost is not None:
+                    return cost
     return None
 
 

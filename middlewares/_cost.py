@@ -87,12 +87,14 @@ def cost(
     def enter(entry: Entry) -> None:
         if entry.cost is None and entry.model not in unknown:
             unknown.add(entry.model)
+            books.add(entry)  # first: a warning may be an error
             warnings.warn(
                 f"no price is known for {entry.provider}/{entry.model}: its calls are recorded "
                 "without a cost. register_price() sets one",
                 stacklevel=2,
             )
-        books.add(entry)
+        else:
+            books.add(entry)
         if on_charge is not None:
             on_charge(entry)
 
@@ -108,7 +110,7 @@ def cost(
         return note
 
     async def middleware(request: Request, call_next: Handler) -> Response:
-        request.context.guard_attempts(key, watch)
+        request = request.guard_attempts(key, watch)
 
         def note_hit(outcome: Outcome) -> None:
             answer = outcome.response

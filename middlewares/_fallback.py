@@ -20,6 +20,8 @@ from scallion.exceptions import (
     RateLimitError,
 )
 
+from ._conditions import as_condition
+
 if TYPE_CHECKING:
     from scallion._pipeline import Handler, Middleware
     from scallion._request import Request
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     FallbackOn = (
         type[Exception] | tuple[type[Exception], ...] | Callable[[Exception | ModelResponse], bool]
     )
-    _Plan = list[tuple["Target", Request]]
 
 
 class Target(Struct, frozen=True, eq=False):
@@ -53,6 +54,10 @@ class Target(Struct, frozen=True, eq=False):
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         shown = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
         return f"Target({shown})"
+
+
+_OWN = Target()
+"""The request as it came."""
 
 
 @layer
@@ -93,6 +98,7 @@ def fallback(
         raise ValueError("fallback() needs at least one target")
     if stream not in ("before_content", "restart"):
         raise ValueError(f'stream must be "before_content" or "restart", not {stream!r}')
+    on = as_condition(on, "on")
     clients: dict[str, Any] = {}
     chain = _without_duplicates([_as_target(entry, n, clients) for n, entry in enumerate(targets)])
     judges = any(map(_is_predicate, (on, *[target.on for target in chain])))
@@ -105,22 +111,21 @@ def fallback(
         async def ask_next(reason: Exception | ModelResponse | None) -> Response | None:
             nonlocal asked
             while left and (reason is None or not _is_over(request)):
-                target, changed = left.pop(0)
+                target = left.pop(0)
                 if reason is not None and not goes_on(reason, asked.model, target, on):
                     continue
-                asked = changed
-                try:
-                    response = await call_next(changed)
-                    if judges and response.outcome is not None:
-                        answer = await response.collect()
-                        if is_rejected(answer, left, on):
-                            errors.append(_rejected(answer))
-                            reason = answer
-                            continue
-                except Exception as error:  # noqa: BLE001 - raised below unless another one answers
-                    errors.append(error)
-                    reason = error
+                asked = request_for(target, request)
+                response = await _try(call_next, asked)
+                if isinstance(response, Exception):
+                    errors.append(response)
+                    reason = response
                     continue
+                if judges and response.outcome is not None:
+                    answer = await response.collect()
+                    if is_rejected(answer, left, on):
+                        errors.append(_rejected(answer))
+                        reason = answer
+                        continue
                 return response.on_break(take_over) if stream == "restart" else response
             if errors:
                 raise _failure(errors)
@@ -140,6 +145,15 @@ def fallback(
         return response
 
     return middleware
+
+
+async def _try(call_next: Handler, request: Request) -> Response | Exception:
+    # In a frame of its own: an error's traceback keeps its frames alive, and a later target's
+    # Response must not be found in one of them.
+    try:
+        return await call_next(request)
+    except Exception as error:  # noqa: BLE001 - raised in the end, unless another target answers
+        return error
 
 
 def goes_on(
@@ -164,9 +178,9 @@ def goes_on(
     return reason.retryable or isinstance(reason, elsewhere)
 
 
-def is_rejected(answer: ModelResponse, left: _Plan, on: FallbackOn | None) -> bool:
+def is_rejected(answer: ModelResponse, left: Sequence[Target], on: FallbackOn | None) -> bool:
     """Whether a predicate is against `answer`: that of `fallback(on=)`, or of a target to come."""
-    predicates = filter(_is_predicate, (on, *[target.on for target, _ in left]))
+    predicates = filter(_is_predicate, (on, *[target.on for target in left]))
     return any(predicate(answer) for predicate in predicates)
 
 
@@ -186,14 +200,16 @@ def request_for(target: Target, request: Request) -> Request:
     return request.replace(**changes) if changes else request
 
 
-def _plan(chain: Sequence[Target], request: Request) -> _Plan:
+def _plan(chain: Sequence[Target], request: Request) -> list[Target]:
     """The request's own model, if it names one, and the targets that are not that again."""
-    own = [(Target(), request)] if request.model is not None else []
-    return own + [
-        (target, request_for(target, request))
-        for target in chain
-        if _key(target) != (request.model, None, None, None)
-    ]
+    if request.model is None:
+        return list(chain)
+    return [_OWN, *[target for target in chain if not _is_own(target, request.model)]]
+
+
+def _is_own(target: Target, model: str) -> bool:
+    changes = target.provider is not None or target.params or target.on is not None
+    return target.model in (None, model) and not changes
 
 
 def _as_target(entry: object, position: int, clients: dict[str, Any]) -> Target:
@@ -206,13 +222,15 @@ def _as_target(entry: object, position: int, clients: dict[str, Any]) -> Target:
                 f"targets[{position}] must be a model's name, a Target or a handler, not {entry!r}"
             )
         return Target(provider=entry)
-    if isinstance(entry.provider, str):
+    provider = entry.provider
+    if isinstance(provider, str):
         from scallion.providers import get_client
 
-        if entry.provider not in clients:
-            clients[entry.provider] = get_client(entry.provider)
-        return Target(entry.model, clients[entry.provider], entry.params, entry.on)
-    return entry
+        if provider not in clients:
+            clients[provider] = get_client(provider)
+        provider = clients[provider]
+    condition = as_condition(entry.on, f"targets[{position}].on")
+    return Target(entry.model, provider, entry.params, condition)
 
 
 def _without_duplicates(targets: list[Target]) -> list[Target]:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 ZERO = Decimal(0)
 
+MAX_LABELS = 1_000
+"""Values of one metadata key that are summed apart; the cost of further ones is under `OTHERS`."""
+
+OTHERS = "(others)"
+
 
 class Entry(Struct, kw_only=True, frozen=True, omit_defaults=True):
     """One attempt, as it is billed.
@@ -124,9 +129,11 @@ class Ledger:
             self._by["tenant"][entry.tenant] += entry.cost
             for key, value in entry.metadata.items():
                 sums = self._by_metadata.setdefault(key, defaultdict(Decimal))
-                # A value that cannot be a key is a document, not a label.
+                # A value that cannot be a key is a document, not a label; and what differs from
+                # call to call is none either.
                 if isinstance(value, (str, int, float, bool, type(None))):
-                    sums[value] += entry.cost
+                    known = value in sums or len(sums) < MAX_LABELS
+                    sums[value if known else OTHERS] += entry.cost
 
     def to_jsonl(self, path: str | Path) -> None:
         """Write the entries to a file, one JSON object per line."""

@@ -48,7 +48,8 @@ def log(
     Raises:
         ValueError: there is no such level.
     """
-    if not isinstance(logging.getLevelName(level.upper()), int):
+    level = {"warn": "warning"}.get(level.lower(), level.lower())
+    if level not in ("debug", "info", "warning", "error", "critical"):
         raise ValueError(f"unknown level {level!r}")
     emit = _emitter(logger)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from scallion._layer import layer
 from scallion.exceptions import ProviderError
 
+from ._conditions import as_condition
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,10 +62,11 @@ def retry(
     Raises:
         ValueError: a number makes no sense.
     """
-    if attempts < 1:
-        raise ValueError(f"attempts must be at least 1, not {attempts}")
-    if min(wait_initial, wait_max, max_retry_after) < 0:
+    if not isinstance(attempts, int) or attempts < 1:
+        raise ValueError(f"attempts must be a whole number of at least 1, not {attempts!r}")
+    if not min(wait_initial, wait_max, max_retry_after) >= 0:  # also false of NaN
         raise ValueError("waits cannot be negative")
+    on = as_condition(on, "on")
 
     async def middleware(request: Request, call_next: Handler) -> Response:
         context = request.context

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from scallion._layer import layer
 from scallion._limits import ReadLimit, expired, time_limit
-from scallion.exceptions import ProviderError
 
 if TYPE_CHECKING:
     from scallion._pipeline import Handler, Middleware
@@ -51,11 +50,12 @@ def timeout(
             response = await call_next(request)
         else:
             seconds, name = min(expiries)
+            limit = None
             try:
-                async with time_limit(clock, began + seconds):
+                async with time_limit(clock, began + seconds) as limit:
                     response = await call_next(request)
-            except builtins.TimeoutError as error:
-                if isinstance(error, ProviderError):
+            except builtins.TimeoutError:
+                if limit is None or not limit.expired:
                     raise
                 raise expired(name, request, seconds) from None
         if total is not None or inter_chunk is not None:

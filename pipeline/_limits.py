@@ -15,21 +15,33 @@ if TYPE_CHECKING:
     from ._request import Request
 
 
+class TimeLimit:
+    """Whether a `time_limit` is what ended its body."""
+
+    __slots__ = ("expired",)
+
+    def __init__(self) -> None:
+        self.expired = False
+
+
 @asynccontextmanager
-async def time_limit(clock: Clock, when: float) -> AsyncIterator[None]:
+async def time_limit(clock: Clock, when: float) -> AsyncIterator[TimeLimit]:
     """Cancel what is awaited in the body at `when`, and raise the builtin `TimeoutError` then.
 
     asyncio's own timeout does the delicate part (telling its cancellation from the caller's); the
-    injected clock only pulls its trigger.
+    injected clock only pulls its trigger. A `TimeoutError` of the body's own passes through, and
+    `expired` tells the two apart.
     """
+    limit = TimeLimit()
     async with asyncio.timeout(None) as timeout:
 
         def expire() -> None:
+            limit.expired = True
             timeout.reschedule(asyncio.get_running_loop().time())
 
         timer = clock.call_at(when, expire)
         try:
-            yield
+            yield limit
         finally:
             timer.cancel()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import inspect
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,12 +13,12 @@ from ._clock import Clock
 from ._layer import Layer
 from ._limits import expired, time_limit
 from ._order import OrderWarning, complaints
-from ._request import Attempt, Context, Request, as_messages
+from ._request import Attempt, Context, Request, as_messages, raise_problems
 from ._response import Response
-from .exceptions import InvalidRequestError, LLMClientError, ProviderError
+from .exceptions import InvalidRequestError, LLMClientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Self
 
     from ._sync import SyncPipeline
@@ -30,8 +30,41 @@ Handler = Callable[[Request], Awaitable[Response]]
 Middleware = Callable[[Request, Handler], Awaitable[Response]]
 """`async def name(request, call_next)`: returns the Response that `call_next` returned."""
 
-_opened: ContextVar[list[Response] | None] = ContextVar("scallion_opened", default=None)
-"""The Responses opened by the call that is under way, so that none a layer drops stays open."""
+_running: ContextVar[_Call | None] = ContextVar("scallion_call", default=None)
+
+
+class _Call:
+    """One passage through one pipeline: what it opened, so that nothing a layer drops stays open.
+
+    Tasks that a layer starts inherit it, and may outlive it.
+    """
+
+    __slots__ = ("context", "done", "opened")
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.opened: list[Response] = []
+        self.done = False
+
+    @classmethod
+    def note(cls, response: Response) -> None:
+        """Hold the call that is under way to account for `response`, if it belongs to it."""
+        call = _running.get()
+        if call is not None and not call.done and call.context is response.request.context:
+            call.opened.append(response)
+
+    async def close_all_but(self, kept: Response | None) -> None:
+        """Close what the layers dropped."""
+        self.done = True
+        opened, self.opened = self.opened, []
+        problems: list[Exception] = []
+        for response in opened:
+            if response is not kept:
+                try:
+                    await response.aclose()
+                except Exception as problem:  # noqa: BLE001 - the others must still be closed
+                    problems.append(problem)
+        raise_problems(problems)
 
 
 def build_pipeline(
@@ -57,6 +90,8 @@ def build_pipeline(
     Raises:
         TypeError: an entry is not a middleware; the message names it.
     """
+    if order not in ("warn", "error", "off"):
+        raise ValueError(f'order must be "warn", "error" or "off", not {order!r}')
     middlewares = _as_layers(middlewares)
     if order != "off":
         for complaint in complaints(middlewares):
@@ -155,9 +190,8 @@ class Pipeline:
             request = request.replace(
                 model=request.model or self.model, provider=request.provider or self.provider
             )
-        outer = _opened.get()
-        opened: list[Response] = []
-        token = _opened.set(opened)
+        call = _Call(request.context)
+        token = _running.set(call)
         kept = None
         try:
             kept = await self._send(request)
@@ -165,18 +199,14 @@ class Pipeline:
             error.attempts = tuple(request.context.attempts)
             raise
         finally:
-            _opened.reset(token)
-            for response in opened:
-                if response is not kept:
-                    await response.aclose()
-            opened.clear()  # tasks that copied this context must not keep them alive
-        if outer is not None:
-            outer.append(kept)
+            _running.reset(token)
+            await call.close_all_but(kept)
+        _Call.note(kept)
         return kept
 
     async def __call__(self, request: Request) -> Response:
-        """The handler form of `send`."""
-        return await self.send(request)
+        """The handler form: this pipeline's own provider answers, whoever calls."""
+        return await self.send(request.replace(provider=self.provider))
 
     @property
     def sync(self) -> SyncPipeline:
@@ -190,7 +220,7 @@ class Pipeline:
 
     def with_middlewares(self, *extra: Middleware) -> Pipeline:
         """A pipeline with more layers, inside the present ones, around the same provider."""
-        return Pipeline(
+        return build_pipeline(
             (*self.middlewares, *extra),
             provider=self.provider,
             model=self.model,
@@ -210,6 +240,10 @@ class Pipeline:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        # By what it was built from; another process opens connections, and tells time, of its own.
+        return _rebuild, (self.middlewares, self.provider, self.model)
+
     def __repr__(self) -> str:
         lines = [_drawn(part) for part in (*self.middlewares, self.provider)]
         drawn = [f"{'│ ' * depth}{name}" for depth, name in enumerate(lines)]
@@ -228,10 +262,17 @@ class Pipeline:
     ) -> Request:
         if "stream" in params:
             raise TypeError("stream= is not a parameter here: call pipeline.stream(…) for a stream")
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise InvalidRequestError(f"metadata must be a mapping, not {metadata!r}")
+        if model is not None and not isinstance(model, str):
+            raise InvalidRequestError(f"model must be a name, not {model!r}")
         context = Context(metadata=metadata, tenant=tenant, clock=self._clock)
         if deadline is not None:
-            if not deadline > 0:  # also true of NaN
-                raise InvalidRequestError(f"deadline is {deadline}: pass seconds from now, above 0")
+            # The comparison is also false of NaN.
+            if not isinstance(deadline, (int, float)) or not deadline > 0:
+                raise InvalidRequestError(
+                    f"deadline is {deadline!r}: pass seconds from now, above 0"
+                )
             context.deadline = context.started + deadline
         # As in the SDKs, None means "not given".
         given = {name: value for name, value in params.items() if value is not None}
@@ -243,11 +284,12 @@ class Pipeline:
         deadline = request.context.deadline
         if deadline is None:
             return await self._chain(request)
+        limit = None
         try:
-            async with time_limit(request.context.clock, deadline):
+            async with time_limit(request.context.clock, deadline) as limit:
                 return await self._chain(request)
-        except builtins.TimeoutError as error:
-            if isinstance(error, ProviderError):
+        except builtins.TimeoutError:
+            if limit is None or not limit.expired:
                 raise
             raise expired("deadline", request) from None
 
@@ -256,13 +298,13 @@ class Pipeline:
         handler = request.provider
         assert handler is not None
         if isinstance(handler, Pipeline):  # it records its own attempts
-            return await handler(request.replace(provider=None))
+            return await handler(request)
         if request.model is None:
             raise InvalidRequestError(
                 "no model: pass model= to the call or to build_pipeline, or use fallback([...])"
             )
         context = request.context
-        watchers = await context.admit(request) if context._guards else ()
+        watchers = await request.admit() if request.guards else ()
         attempt = Attempt(
             model=request.model,
             provider=getattr(handler, "name", None) or _name_of(handler),
@@ -276,14 +318,20 @@ class Pipeline:
             response = await handler(request)
             if not isinstance(response, Response):
                 raise TypeError(f"{_name_of(handler)} returned {response!r}, not a Response")
-            opened = _opened.get()
-            if opened is not None:
-                opened.append(response)
-            response.record(attempt)
+            _Call.note(response)
+            if not response.record(attempt):
+                # The handler asked another pipeline, which has recorded its own attempts.
+                context.attempts.remove(attempt)
+                attempt.void()
             return await response.commit()
         except BaseException as error:
             if attempt.status == "pending":
-                attempt.fail(error, context.clock.now())
+                later = context.attempts[context.attempts.index(attempt) + 1 :]
+                if any(inner in later for inner in getattr(error, "attempts", ())):
+                    context.attempts.remove(attempt)
+                    attempt.void()
+                else:
+                    attempt.fail(error, context.clock.now())
             raise
 
 
@@ -298,6 +346,8 @@ class ResponseStream:
         self._pipeline = pipeline
         self._request = request
         self._response: Response | None = None
+        self._opening = False
+        self._failure: Exception | None = None
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -344,13 +394,30 @@ class ResponseStream:
         """
         outcome = self._response.outcome if self._response is not None else None
         if outcome is None or outcome.response is None:
+            if self._failure is not None:
+                raise RuntimeError("the call failed before any content") from self._failure
             raise RuntimeError("the stream has not ended: iterate to its end, or await collect()")
         return outcome.response
 
     async def _open(self) -> Response:
+        if self._failure is not None:
+            raise self._failure
         if self._response is None:
-            self._response = await self._pipeline.send(self._request)
+            if self._opening:
+                raise RuntimeError("another task is opening this stream: one stream, one reader")
+            self._opening = True
+            try:
+                self._response = await self._pipeline.send(self._request)
+            except Exception as failure:
+                self._failure = failure
+                raise
+            finally:
+                self._opening = False
         return self._response
+
+
+def _rebuild(middlewares: tuple[Middleware, ...], provider: Handler, model: str | None) -> Pipeline:
+    return Pipeline(middlewares, provider=provider, model=model)
 
 
 def _as_layers(middlewares: Iterable[Middleware]) -> tuple[Middleware, ...]:

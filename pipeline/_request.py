@@ -71,7 +71,7 @@ class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
             self.usage = answer.usage
             self.request_id = answer.request_id
             self.exact = outcome.status == "completed" and answer.usage is not None
-        self._tell_watchers()
+        self._tell_watchers(self)
 
     def fail(self, error: BaseException, now: float) -> None:
         """Note that no answer came. The core calls this."""
@@ -83,12 +83,21 @@ class Attempt(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
         self.response = getattr(error, "partial", None)
         if self.response is not None:
             self.usage = self.response.usage
-        self._tell_watchers()
+        self._tell_watchers(self)
 
-    def _tell_watchers(self) -> None:
+    def void(self) -> None:
+        """Note that this was no call of a provider after all, but a way to one that is recorded."""
+        self._tell_watchers(None)
+
+    def _tell_watchers(self, attempt: Attempt | None) -> None:
         watchers, self.watchers = self.watchers, ()
+        problems: list[Exception] = []
         for watch in watchers:
-            watch(self)
+            try:
+                watch(attempt)
+            except Exception as problem:  # noqa: BLE001 - the others must still be told
+                problems.append(problem)
+        raise_problems(problems)
 
 
 class Context:
@@ -104,9 +113,7 @@ class Context:
         started: When the call began, in `clock.now()` seconds.
     """
 
-    __slots__ = (
-        "_guards", "_id", "attempts", "clock", "deadline", "metadata", "started", "state", "tenant",
-    )  # fmt: skip
+    __slots__ = ("_id", "attempts", "clock", "deadline", "metadata", "started", "state", "tenant")
 
     def __init__(
         self,
@@ -123,7 +130,6 @@ class Context:
         self.deadline = deadline
         self.state: dict[Any, Any] = {}
         self.attempts: list[Attempt] = []
-        self._guards: dict[object, AttemptGuard] = {}
         self.clock = clock or Clock()
         self.started = self.clock.now()
 
@@ -133,29 +139,6 @@ class Context:
         if self._id is None:
             self._id = os.urandom(16).hex()
         return self._id
-
-    def guard_attempts(self, key: object, guard: AttemptGuard) -> None:
-        """Have `guard` asked before each call of a provider from now on; once per `key`.
-
-        `guard` is awaited with the request as it would be sent, and may raise to refuse it. What it
-        returns is called with the `Attempt` when that has ended, whichever way. So a budget or a
-        ledger sees every attempt, wherever it stands among the layers.
-        """
-        self._guards.setdefault(key, guard)
-
-    async def admit(self, request: Request) -> tuple[AttemptWatcher, ...]:
-        """Ask all guards. The core calls this before each attempt."""
-        watchers: list[AttemptWatcher] = []
-        try:
-            for guard in list(self._guards.values()):
-                watcher = await guard(request)
-                if watcher is not None:
-                    watchers.append(watcher)
-        except BaseException:
-            for watcher in watchers:
-                watcher(None)
-            raise
-        return tuple(watchers)
 
     def __repr__(self) -> str:
         return f"Context(id={self.id!r}, tenant={self.tenant!r}, attempts={len(self.attempts)})"
@@ -173,6 +156,7 @@ class Request(Struct, frozen=True, eq=False):
         context: Shared by all copies.
         provider: The handler that will be asked at the innermost. The pipeline puts its own here,
             unless the request brings one.
+        guards: Whoever is asked before each attempt; see `guard_attempts`.
     """
 
     model: str | None
@@ -181,6 +165,7 @@ class Request(Struct, frozen=True, eq=False):
     stream: bool = False
     context: Context = field(default_factory=Context)
     provider: Handler | None = None
+    guards: tuple[tuple[object, AttemptGuard], ...] = ()
 
     def __post_init__(self) -> None:
         if type(self.messages) is not Messages:
@@ -193,6 +178,31 @@ class Request(Struct, frozen=True, eq=False):
             TypeError: `Request` has no such field.
         """
         return msgspec.structs.replace(self, **changes)
+
+    def guard_attempts(self, key: object, guard: AttemptGuard) -> Request:
+        """A copy for whose attempts, and no others, `guard` is asked: once per `key`.
+
+        `guard` is awaited before each call of a provider, with the request as it would be sent, and
+        may raise to refuse it. What it returns is called with the `Attempt` when that has ended,
+        whichever way. So a budget or a ledger sees every attempt further in.
+        """
+        if any(known is key for known, _ in self.guards):
+            return self
+        return self.replace(guards=(*self.guards, (key, guard)))
+
+    async def admit(self) -> tuple[AttemptWatcher, ...]:
+        """Ask all guards. The core calls this before each attempt."""
+        watchers: list[AttemptWatcher] = []
+        try:
+            for _, guard in self.guards:
+                watcher = await guard(self)
+                if watcher is not None:
+                    watchers.append(watcher)
+        except BaseException:
+            for watcher in watchers:
+                watcher(None)
+            raise
+        return tuple(watchers)
 
 
 class Messages(tuple[dict[str, Any], ...]):
@@ -241,6 +251,14 @@ def _as_dict(message: object, position: int) -> dict[str, Any]:
             f"messages[{position}] has no role: write {{'role': 'user', 'content': …}}"
         )
     return dict(message)
+
+
+def raise_problems(problems: list[Exception]) -> None:
+    """Raise what several callbacks have raised, if they have."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ExceptionGroup("several layers failed when the call had ended", problems)
 
 
 def _a(value: object) -> str:

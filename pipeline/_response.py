@@ -11,12 +11,13 @@ import asyncio
 import builtins
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from ._accumulate import Accumulator, chunks_of, has_content
 from ._limits import ReadLimit, expired, time_limit
+from ._request import raise_problems
 from ._sources import IteratorSource, Restart
 from ._stages import Stage, carry_labels
 from .exceptions import (
@@ -31,9 +32,10 @@ from .exceptions import (
 from .types import ModelResponse, StreamChunk
 
 E = TypeVar("E", bound=BaseException)
+T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
     from typing import NoReturn, Self
 
     from ._request import Attempt, Request
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from ._stages import Mapper, SettleCallback
     from .types import Usage
 
-    Recovery = Callable[[Exception | ModelResponse], Awaitable["Response | None"]]
+    Recovery = Callable[[Exception | ModelResponse], Coroutine[Any, Any, "Response | None"]]
 
 
 class Outcome(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
@@ -69,6 +71,14 @@ class Outcome(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
     first_token_after: float | None = None
 
 
+class _RecoveryAt(NamedTuple):
+    """Who may take over when the Response breaks, and how much of it lies further in."""
+
+    boundary: Stage
+    limited: int
+    recover: Recovery
+
+
 class Response:
     """An answer on its way out, whole or streamed.
 
@@ -77,9 +87,9 @@ class Response:
     """
 
     __slots__ = (
-        "__weakref__", "_answer", "_attempt", "_batch", "_error", "_first_content_at", "_labels",
-        "_limits", "_loop", "_outcome", "_position", "_primed", "_recoveries", "_source", "_stages",
-        "_to_replay", "request",
+        "__weakref__", "_answer", "_attempt", "_batch", "_closed", "_error", "_first_content_at", "_labels",
+        "_limits", "_loop", "_outcome", "_position", "_primed", "_recorded", "_recoveries",
+        "_source", "_stages", "_to_replay", "request",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +106,8 @@ class Response:
         self._source = source
         self._batch: list[StreamChunk] = []
         self._position = 0
+        self._closed = False
+        self._recorded = False
         self._to_replay = source is None
         self._error: BaseException | None = None
         self._outcome: Outcome | None = None
@@ -109,7 +121,7 @@ class Response:
             self._stages: list[Stage] = [Stage()]
             self._primed: list[StreamChunk] = []
             self._limits: list[ReadLimit] = []
-            self._recoveries: list[tuple[Stage, Recovery]] = []
+            self._recoveries: list[_RecoveryAt] = []
             self._attempt: Attempt | None = None
 
     @classmethod
@@ -173,7 +185,7 @@ class Response:
         if self._outcome is None:
             boundary = Stage()
             self._stages.append(boundary)
-            self._recoveries.append((boundary, fn))
+            self._recoveries.append(_RecoveryAt(boundary, len(self._limits), fn))
         return self
 
     def limit_reads(self, limit: ReadLimit) -> Self:
@@ -235,6 +247,7 @@ class Response:
         """Stop here and release the connection. Does nothing once the Response has ended."""
         if self._outcome is None:
             assert self._source is not None
+            self._closed = True
             self._take_primed()
             whole = self._source.ended and self._is_whole(self._stages[0].accumulator)
             try:
@@ -250,9 +263,11 @@ class Response:
         assert self._source is not None
         assert self._loop is not None
         self._take_primed()
-        self._settle("abandoned")
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_close_soon, self._source, self._loop)
+        try:
+            self._settle("abandoned")
+        finally:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(_close_soon, self._source, self._loop)
 
     def __repr__(self) -> str:
         status = "open" if self._outcome is None else self._outcome.status
@@ -260,12 +275,16 @@ class Response:
 
     # ---------------------------------------------------------------------------- for the core
 
-    def record(self, attempt: Attempt) -> None:
-        """Keep the books of the provider call that this answers."""
+    def record(self, attempt: Attempt) -> bool:
+        """Keep the books of the provider call that this answers; false if somebody does already."""
+        if self._recorded:
+            return False
+        self._recorded = True
         if self._outcome is None:
             self._attempt = attempt
         else:
             attempt.end(self._outcome, self.request.context.clock.now())
+        return True
 
     async def commit(self) -> Self:
         """Read up to the first content, so that what fails before it fails in `call_next`."""
@@ -295,6 +314,9 @@ class Response:
             self._to_replay = False
             self._batch = chunks_of(self._answer)
             return
+        if self._closed and self._outcome is not None and self._outcome.status == "closed":
+            self._closed = False
+            raise self._interrupted("the stream was closed before its end")
         raise StopAsyncIteration
 
     async def _advance(self) -> bool:
@@ -303,8 +325,11 @@ class Response:
         if self._outcome is not None:
             return False
         try:
-            for stage in self._stages:
+            for depth, stage in enumerate(self._stages):
                 if stage.error is not None:
+                    # Only those further out may recover from what a layer itself refuses.
+                    inner = self._stages[: depth + 1]
+                    self._recoveries = [r for r in self._recoveries if r.boundary not in inner]
                     raise stage.error
             batch = self._primed or await self._read()
             self._primed = []
@@ -330,6 +355,9 @@ class Response:
         assert self._source is not None
         try:
             self._settle("completed")
+        except Exception as problem:
+            self._error = problem
+            raise
         finally:
             await self._source.aclose()
         return False
@@ -339,35 +367,36 @@ class Response:
         assert source is not None
         if source.ended:
             return []
-        limits = self._limits
-        deadline = self.request.context.deadline
-        if not limits and deadline is None:
-            batch = await source.read()
-        else:
-            batch = await self._read_in_time(source, limits, deadline)
-        if (self._first_content_at is None or limits) and any(map(has_content, batch)):
-            for limit in limits:
+        batch = await self._in_time(source.read())
+        if (self._first_content_at is None or self._limits) and any(map(has_content, batch)):
+            for limit in self._limits:
                 limit.waited = 0.0
             if self._first_content_at is None:
                 self._first_content_at = clock.now()
         return batch
 
-    async def _read_in_time(
-        self, source: ChunkSource, limits: list[ReadLimit], deadline: float | None
-    ) -> list[StreamChunk]:
+    async def _in_time(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await what the provider does, no longer than the limits and the deadline allow."""
+        limits, deadline = self._limits, self.request.context.deadline
+        if not limits and deadline is None:
+            return await coroutine
         clock = self.request.context.clock
         began = clock.now()
         expiries = [expiry for limit in limits for expiry in limit.expiries(began)]
         if deadline is not None:
             expiries.append((deadline, "deadline"))
         when, name = min(expiries)
+        seconds = next((limit.seconds[name] for limit in limits if name in limit.seconds), None)
+        if when <= began:
+            coroutine.close()
+            raise expired(name, self.request, seconds)
+        own = None
         try:
-            async with time_limit(clock, when):
-                return await source.read()
-        except builtins.TimeoutError as error:
-            if isinstance(error, ProviderError):
+            async with time_limit(clock, when) as own:
+                return await coroutine
+        except builtins.TimeoutError:
+            if own is None or not own.expired:
                 raise
-            seconds = next((limit.seconds[name] for limit in limits if name in limit.seconds), None)
             raise expired(name, self.request, seconds) from None
         finally:
             for limit in limits:
@@ -379,15 +408,18 @@ class Response:
         The layers inside of whoever is asked are told that their part is over.
         """
         while self._recoveries:
-            boundary, recover = self._recoveries.pop(0)
+            boundary, limited, recover = self._recoveries.pop(0)
             depth = self._stages.index(boundary)
             inner, self._stages = self._stages[:depth], self._stages[depth:]
+            # What limited the layers further in goes with them.
+            self._limits = self._limits[limited:]
+            self._recoveries = [r._replace(limited=r.limited - limited) for r in self._recoveries]
             if isinstance(reason, Exception):
                 self._labels = self._tell(inner, "failed", reason)
             else:
                 self._labels = self._tell(inner, "completed", None)
             try:
-                replacement = await recover(reason)
+                replacement = await self._in_time(recover(reason))
             except Exception as failure:  # noqa: BLE001 - the next one out may know more
                 reason = failure
                 continue
@@ -408,13 +440,24 @@ class Response:
                 self._take_primed()
                 error = self._as_seen(error)
                 self._error = error
-                cancelled = not isinstance(error, Exception)
-                self._settle("cancelled" if cancelled else "failed", error)
+                if isinstance(error, Exception):
+                    self._settle("failed", error)
+                else:
+                    self._settle_cancelled(error)
         finally:
             if isinstance(error, (StreamError, TimeoutError)):
                 error.partial = self._answer  # the very answer that the layers wrote on
             await self._source.aclose()
         raise error
+
+    def _settle_cancelled(self, error: BaseException) -> None:
+        """Cancellation goes on whatever the layers make of it: timeouts and task groups wait."""
+        try:
+            self._settle("cancelled", error)
+        except Exception as problem:  # noqa: BLE001
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a layer failed when its call was cancelled", "exception": problem}
+            )
 
     def _settle(self, status: str, error: BaseException | None = None) -> None:
         """End, exactly once: tell every layer, from the innermost outwards."""
@@ -424,8 +467,8 @@ class Response:
                 self._labels = replaced.response
         # Whoever asks while the others are being told must see that it has ended.
         self._outcome = self._make_outcome(status, self._labels, error)
-        self._answer = self._tell(self._stages, status, error)
         self._recoveries.clear()
+        self._tell(self._stages, status, error)
 
     def _tell(self, stages: list[Stage], status: str, error: BaseException | None) -> ModelResponse:
         """Tell the layers at `stages` of the end; returns the outermost answer."""
@@ -435,15 +478,16 @@ class Response:
             answer = carry_labels(answer, stage.accumulator.build())
             outcome = self._make_outcome(status, answer, error)
             if self._attempt is not None:
-                self._attempt.end(outcome, self.request.context.clock.now(), self._first_content_at)
-                self._attempt = None
+                attempt, self._attempt = self._attempt, None
+                now = self.request.context.clock.now()
+                try:
+                    attempt.end(outcome, now, self._first_content_at)
+                except Exception as problem:  # noqa: BLE001 - the layers must still be told
+                    problems.append(problem)
             if self._outcome is not None:
-                self._outcome = outcome
+                self._outcome, self._answer = outcome, answer
             stage.tell(outcome, problems)
-        if len(problems) == 1:
-            raise problems[0]
-        if problems:
-            raise ExceptionGroup("several layers failed when the call had ended", problems)
+        raise_problems(problems)
         return answer
 
     def _make_outcome(

@@ -76,4 +76,5 @@ def carry_labels(source: ModelResponse, target: ModelResponse) -> ModelResponse:
     target.request_id = source.request_id
     target.cost = source.cost
     target.cached = source.cached
+    target.body = source.body
     return target

@@ -11,7 +11,6 @@ import atexit
 import os
 import threading
 from concurrent.futures import Future
-from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -107,14 +106,21 @@ class _Background:
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("pipeline.sync was called from within one of its own calls: await")
-        future = self.start(coroutine)
+        ended = threading.Event()
+
+        async def awaited() -> T:
+            try:
+                return await coroutine
+            finally:
+                ended.set()
+
+        future = self.start(awaited())
         try:
             return future.result()
         except BaseException:
             if not future.done():  # Ctrl-C: the call must not go on, and its end is waited for
                 future.cancel()
-                with suppress(BaseException):
-                    future.exception(timeout=5)
+                ended.wait(timeout=5)
             raise
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -182,4 +188,5 @@ def _hand_over(task: asyncio.Task[T], future: Future[T]) -> None:
 
 
 _background = _Background()
-os.register_at_fork(after_in_child=_background.after_fork)
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_background.after_fork)

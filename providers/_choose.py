@@ -219,6 +219,8 @@ def _config(
     timeout: float | None,
     default_headers: dict[str, str] | None,
 ) -> ClientConfig:
+    if isinstance(api_key, str):
+        api_key = api_key.strip()  # keys are read from files that end in a line break
     return ClientConfig(
         api_key=api_key, base_url=base_url, timeout=timeout, default_headers=default_headers
     )

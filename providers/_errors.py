@@ -121,16 +121,17 @@ def error_from_payload(
     message = _message(error, payload)
     labels = [label for label in (*_labels_within(fields), kind) if isinstance(label, str)]
     cls = _classify(status, labels, message, fields)
-    if status in (404, 405) and not isinstance(payload, dict):
+    nobody_home = not isinstance(payload, dict) or payload.keys() == {"detail"}
+    if status in (404, 405) and nobody_home:
         cls = InvalidRequestError
         message = f"no API answers at this address, is base_url right? {message}"
     retryable = None
     if any(label in _USED_UP for label in labels):
         retryable = False
-    elif status in (409, 425):
-        retryable = True
-    if headers is not None and "x-should-retry" in headers:
+    elif headers is not None and "x-should-retry" in headers:
         retryable = headers["x-should-retry"] == "true"
+    elif status in (407, 409, 425):
+        retryable = status != 407
     return cls(
         message,
         provider=provider,
@@ -243,10 +244,13 @@ def error_from_exception(
         return InvalidRequestError(f"base_url is not a usable address: {detail}", **particulars)
     if names & _TIMEOUTS and not names & _HUNG_UP:
         return TimeoutError(f"no answer in time: {detail}", **particulars)
-    if names & _NETWORK:
+    if names & _NETWORK and not isinstance(chain[-1], (ValueError, TypeError)):
         return ConnectionError(f"the connection failed: {detail}", **particulars)
     if names & _UNREADABLE:
         return MalformedResponseError(f"the answer cannot be read: {detail}", **particulars)
+    if isinstance(chain[-1], (ValueError, TypeError)):
+        # A header with a line break, a timeout that is a word: nothing has been sent.
+        return InvalidRequestError(f"the request cannot be sent: {detail}", **particulars)
     return ProviderError(f"the SDK failed: {detail}", **particulars)
 
 
@@ -259,7 +263,7 @@ _NETWORK = _HUNG_UP | frozenset(
      "TooManyRedirects", "StreamError"}
 )  # fmt: skip
 _BAD_ADDRESS = frozenset({"UnsupportedProtocol", "InvalidURL", "NonHttpUrlClientError"})
-_UNREADABLE = frozenset({"DecodingError", "UnicodeError", "ValueError"})
+_UNREADABLE = frozenset({"DecodingError"})
 
 
 def was_not_sent(error: BaseException) -> bool:

@@ -93,9 +93,10 @@ class OpenAIClient(SDKClient):
             ours = body.get("stream_options") is not None and not self._asked(request)
             if not ours or "stream_options" not in str(error.body):
                 raise
-            self._usage_refused = True
             body = {name: value for name, value in body.items() if name != "stream_options"}
-            return await super()._exchange(request, body, encode_json(body))
+            response = await super()._exchange(request, body, encode_json(body))
+            self._usage_refused = True  # only now: an error may merely have quoted the request
+            return response
 
     @staticmethod
     def _asked(request: Request) -> bool:

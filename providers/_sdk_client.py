@@ -14,6 +14,7 @@ import os
 from abc import abstractmethod
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -64,7 +65,7 @@ class ClientConfig(Struct, kw_only=True, frozen=True):
 
     def __repr__(self) -> str:
         # Keys also travel in headers and in the SDK's own options: none of them is shown.
-        return f"ClientConfig(base_url={self.base_url!r}, timeout={self.timeout!r}, …)"
+        return f"ClientConfig(base_url={shown_url(self.base_url)!r}, timeout={self.timeout!r}, …)"
 
 
 class SDKClient(BaseLLMClient):
@@ -133,7 +134,7 @@ class SDKClient(BaseLLMClient):
         return f"{self.name} {address} {hashed.hexdigest()}"
 
     def __repr__(self) -> str:
-        where = f"base_url={self.config.base_url!r}" if self.config.base_url else ""
+        where = f"base_url={shown_url(self.config.base_url)!r}" if self.config.base_url else ""
         return f"{self.name}({where})"
 
     def __reduce__(self) -> tuple[type[SDKClient], tuple[ClientConfig]]:
@@ -176,8 +177,11 @@ class SDKClient(BaseLLMClient):
 
     async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
         client = await self._client()
-        options = {"max_retries": 0, "headers": self.headers(request)}
         params = request.params
+        try:
+            options: dict[str, Any] = {"max_retries": 0, "headers": self.headers(request)}
+        except (TypeError, ValueError) as error:
+            raise self.invalid(f"extra_headers must be a mapping: {error}", request) from error
         if "timeout" in params:
             options["timeout"] = params["timeout"]
         if "extra_query" in params:
@@ -293,7 +297,21 @@ class SDKClient(BaseLLMClient):
         failure.provider = failure.provider or self.name
         failure.model = failure.model or request.model
         failure.request_id = failure.request_id or request_id
+        self._scrub(failure)
         return failure
+
+    def _scrub(self, failure: ProviderError) -> None:
+        """Some servers quote the key that they refuse, and HTTP clients the URL with a password."""
+        key = self.config.api_key or os.environ.get(self.key_variable)
+        password = urlsplit(self.config.base_url or "").password
+        for secret in (key, password):
+            if not isinstance(secret, str) or len(secret) < 4:
+                continue
+            failure.args = tuple(str(arg).replace(secret, "***") for arg in failure.args)
+            if isinstance(failure.body, str):
+                failure.body = failure.body.replace(secret, "***")
+            elif failure.body is not None and secret in (text := repr(failure.body)):
+                failure.body = text.replace(secret, "***")
 
     def _takes_bytes(self, client: Any) -> bool:
         if self._given_client is None:
@@ -364,6 +382,14 @@ class _LoopClient:
             yield
         finally:
             await client.close()
+
+
+def shown_url(url: str | None) -> str | None:
+    """A URL without what may be secret in it: a password, and the query."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def encode_json(body: dict[str, Any]) -> bytes:

@@ -33,7 +33,7 @@ def openrouter_error(code, **metadata):
         (400, openai_error("model_not_found"), "ModelNotFoundError", False),
         (404, "<html>nothing here</html>", "InvalidRequestError", False),
         (405, "", "InvalidRequestError", False),
-        (407, "", "ConnectionError", True),
+        (407, "", "ConnectionError", False),
         (408, openai_error(), "TimeoutError", True),
         (409, openai_error(), "ProviderError", True),
         (413, anthropic_error("request_too_large"), "InvalidRequestError", False),

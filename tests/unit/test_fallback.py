@@ -98,6 +98,21 @@ async def test_the_requests_own_model_is_not_asked_twice():
     assert models.names == ["a", "b"]
 
 
+@pytest.mark.parametrize("target", [Target(), Target(params={}), Target("a"), "a"])
+async def test_a_target_that_changes_nothing_is_the_requests_own_model_again(target):
+    models = Models(a=e.ServerError("a"), b=e.ServerError("b"))
+
+    with pytest.raises(e.AllModelsFailedError):
+        await pipeline(models, fallback([target, "b"])).complete("hi")
+
+    assert models.names == ["a", "b"]
+
+
+async def test_without_any_model_at_all_it_is_an_invalid_request():
+    with pytest.raises(e.InvalidRequestError, match="no model"):
+        await pipeline(Models(), fallback([Target()]), model=None).complete("hi")
+
+
 async def test_the_same_model_with_other_parameters_is_another_target():
     models = Models(a=[e.ServerError("a"), "A"])
 
