@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._budget import Remaining as Remaining
     from ._budget import budget as budget
+    from ._cache import CacheStats as CacheStats
+    from ._cache import cache as cache
+    from ._cache_key import request_key as request_key
     from ._cost import cost as cost
     from ._fallback import Target as Target
     from ._fallback import fallback as fallback
@@ -19,29 +22,35 @@ if TYPE_CHECKING:
     from ._timeout import timeout as timeout
 
 _HOME = {
+    "CacheStats": "_cache",
     "Entry": "_ledger",
     "Ledger": "_ledger",
     "Remaining": "_budget",
     "RetryBudget": "_retry_budget",
     "Target": "_fallback",
     "budget": "_budget",
+    "cache": "_cache",
     "cost": "_cost",
     "fallback": "_fallback",
     "log": "_log",
+    "request_key": "_cache_key",
     "retry": "_retry",
     "timeout": "_timeout",
 }
 
 __all__ = [
+    "CacheStats",
     "Entry",
     "Ledger",
     "Remaining",
     "RetryBudget",
     "Target",
     "budget",
+    "cache",
     "cost",
     "fallback",
     "log",
+    "request_key",
     "retry",
     "timeout",
 ]

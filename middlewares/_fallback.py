@@ -108,7 +108,7 @@ def fallback(
         errors: list[Exception] = []
         asked = request
 
-        async def ask_next(reason: Exception | ModelResponse | None) -> Response | None:
+        async def ask_next(reason: Exception | ModelResponse | None) -> Response:
             nonlocal asked
             while left and (reason is None or not _is_over(request)):
                 target = left.pop(0)
@@ -127,9 +127,7 @@ def fallback(
                         reason = answer
                         continue
                 return response.on_break(take_over) if stream == "restart" else response
-            if errors:
-                raise _failure(errors)
-            return None
+            raise _failure(errors)
 
         async def take_over(reason: Exception | ModelResponse) -> Response | None:
             if isinstance(reason, Exception):
@@ -140,9 +138,7 @@ def fallback(
                 return None
             return await ask_next(reason)
 
-        response = await ask_next(None)
-        assert response is not None
-        return response
+        return await ask_next(None)
 
     return middleware
 

@@ -62,8 +62,9 @@ class Accumulator:
 
     @property
     def finished(self) -> bool:
-        """Whether every choice that began has its finish reason."""
-        return bool(self._choices) and all(c.finish_reason for c in self._choices.values())
+        """Whether every choice that began has its finish reason; `error` is none."""
+        reasons = [choice.finish_reason for choice in self._choices.values()]
+        return bool(reasons) and all(reason and reason != "error" for reason in reasons)
 
     @property
     def choice_count(self) -> int:

@@ -20,10 +20,13 @@ class Rule(NamedTuple):
     outer: str
     inner: str
     reason: str
+    mode: str | None = None
+    """Only where the outer one has this `mode`."""
 
 
 RULES = (
     Rule("retry", "retry", "their attempts multiply: one retry() with more attempts says the same"),
+    Rule("cache", "budget", "nothing is ever sent in replay mode, so nothing is held", "replay"),
 )
 
 
@@ -33,5 +36,7 @@ def complaints(middlewares: Sequence[object]) -> Iterator[str]:
     for position, inner in enumerate(layers):
         for outer in layers[:position]:
             for rule in RULES:
-                if (outer.name, inner.name) == (rule.outer, rule.inner):
+                if (outer.name, inner.name) != (rule.outer, rule.inner):
+                    continue
+                if rule.mode is None or outer.arguments.get("mode") == rule.mode:
                     yield f"{inner.name}() inside {outer.name}(): {rule.reason}"

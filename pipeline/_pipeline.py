@@ -323,6 +323,8 @@ class Pipeline:
                 # The handler asked another pipeline, which has recorded its own attempts.
                 context.attempts.remove(attempt)
                 attempt.void()
+                if response.outcome is not None:
+                    response.outcome.attempts = tuple(context.attempts)
             return await response.commit()
         except BaseException as error:
             if attempt.status == "pending":

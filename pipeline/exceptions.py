@@ -81,9 +81,11 @@ class ProviderError(LLMClientError):
         retry_after: Seconds to wait before the next try, if the provider said so.
         retryable: Whether the same request may succeed if sent again.
         body: The error as the provider sent it: decoded JSON, or text.
+        partial: What there is of an answer, if anything came.
     """
 
     _retryable = False
+    partial: ModelResponse | None = None
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import math
 import os
+import weakref
 from abc import abstractmethod
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -229,7 +230,9 @@ class SDKClient(BaseLLMClient):
             ) from error
         failure = embedded_error(answer)
         if failure is not None:
-            raise error_from_payload(failure, **particulars)
+            refused = error_from_payload(failure, **particulars)
+            refused.partial = answer if answer.usage is not None else None
+            raise refused
         if not answer.choices:
             raise MalformedResponseError(
                 "the answer has no choices", body=answer.raw, partial=answer, **particulars
@@ -332,7 +335,10 @@ class SDKClient(BaseLLMClient):
         if held is None:
             held = _LoopClient(self._new_client())
             self._clients[loop] = held
-            await held.watch()
+            # The loop's own end, and the end of whoever holds this adapter, close it too.
+            forgotten = weakref.finalize(self, _close_soon, held, loop)
+            forgotten.atexit = False
+            await held.watch(forgotten, self._clients, loop)
         return held.client
 
     def _new_client(self) -> Any:
@@ -368,20 +374,39 @@ class _LoopClient:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self._guard = self._close_at_the_end(client)
+        self._guard: AsyncGenerator[None, None] | None = None
 
-    async def watch(self) -> None:
+    async def watch(
+        self,
+        forgotten: weakref.finalize[..., Any],
+        clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._guard = self._close_at_the_end(self.client, forgotten, clients, loop)
         await anext(self._guard)
 
     async def aclose(self) -> None:
-        await self._guard.aclose()
+        if self._guard is not None:
+            await self._guard.aclose()
 
     @staticmethod
-    async def _close_at_the_end(client: Any) -> AsyncGenerator[None, None]:
+    async def _close_at_the_end(
+        client: Any,
+        forgotten: weakref.finalize[..., Any],
+        clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient],
+        loop: asyncio.AbstractEventLoop,
+    ) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
+            forgotten.detach()
+            clients.pop(loop, None)
             await client.close()
+
+
+def _close_soon(held: _LoopClient, loop: asyncio.AbstractEventLoop) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(lambda: loop.create_task(held.aclose()))
 
 
 def shown_url(url: str | None) -> str | None:

@@ -193,8 +193,13 @@ async def test_parameters_patch_the_original_request_and_never_the_previous_targ
 
 
 def test_a_target_without_a_model_keeps_the_requests():
+    async def handler(request):
+        raise NotImplementedError
+
     request = Request("a", "hi")
 
+    assert request_for(Target(provider=handler), request).model == "a"
+    assert request_for(Target(provider=handler), request).provider is handler
     assert request_for(Target(params={"n": 1}), request).model == "a"
     assert request_for(Target(), request) is request
 
@@ -218,6 +223,7 @@ def test_a_target_without_a_model_keeps_the_requests():
         (e.MalformedResponseError("x"), True),
         (e.AllModelsFailedError("x", errors=[], retryable=True), True),
         (e.InvalidRequestError("x"), False),
+        (e.InvalidRequestError("x", retryable=True), False),
         (e.ContextWindowExceededError("x"), False),
         (e.ContentPolicyError("x"), False),
         (e.ServerError("x", retryable=False), False),

@@ -215,7 +215,6 @@ async def test_nothing_grows_over_thousands_of_calls_however_they_end(upstream, 
     assert complaints == []
 
 
-@pytest.mark.xfail(strict=True, reason="the SDK's client is garbage together with its adapter")
 async def test_pipelines_that_are_dropped_leave_nothing_behind(upstream, complaints):
     tasks = asyncio.all_tasks()
 
@@ -248,7 +247,6 @@ async def test_pipelines_that_are_dropped_leave_nothing_behind(upstream, complai
     assert_hardly_more(after, before)
 
 
-@pytest.mark.xfail(strict=True, reason="clients of loops that have gone are kept")
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_event_loops_that_come_and_go_leave_nothing_behind(adapter, complaints):
     make, model, replies = ADAPTERS[adapter]

@@ -454,7 +454,6 @@ async def test_an_error_that_brings_its_bill_is_billed(upstream, llm, content):
     assert attempt.usage.cost == 0.00123
 
 
-@pytest.mark.xfail(strict=True, reason="an error body's usage is dropped")
 async def test_an_error_in_a_whole_answer_that_brings_its_bill_is_billed(upstream, llm):
     body = {"error": {"code": 502, "message": "upstream"}, "choices": [], "usage": BILL}
     upstream.enqueue(json_reply(body))
@@ -467,7 +466,6 @@ async def test_an_error_in_a_whole_answer_that_brings_its_bill_is_billed(upstrea
     assert attempt.usage.cost == 0.00123
 
 
-@pytest.mark.xfail(strict=True, reason="the finish reason `error` passes for an end")
 async def test_a_finish_reason_of_error_without_more_is_not_a_whole_answer(upstream, llm):
     upstream.enqueue(completion_stream("Hel", finish="error"))
 

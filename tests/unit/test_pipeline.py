@@ -2,17 +2,21 @@
 
 import asyncio
 import gc
+import pickle
 import weakref
 
 import pytest
 
 from scallion import Context, Pipeline, Request, Response, build_pipeline
+from scallion._order import OrderWarning
 from scallion.exceptions import (
     InvalidRequestError,
     ServerError,
     StreamTruncatedError,
     TimeoutError,
 )
+from scallion.middlewares import budget, cache
+from scallion.middlewares import retry as real_retry
 from scallion.providers import fake
 from scallion.testing import ManualClock
 from scallion.types import Message, StreamChunk
@@ -187,6 +191,80 @@ def test_a_generator_of_middlewares_is_materialised():
     llm = build_pipeline((layer for layer in [passes, passes]), provider=fake())
 
     assert llm.middlewares == (passes, passes)
+
+
+def test_a_budget_inside_of_a_cache_that_only_replays_is_pointed_out():
+    layers = [cache(mode="replay"), budget(tokens=1)]
+
+    with pytest.warns(OrderWarning, match="nothing is ever sent in replay mode"):
+        build_pipeline(layers, provider=fake())
+    build_pipeline([cache(), budget(tokens=1)], provider=fake())
+    with pytest.raises(ValueError, match="order must be"):
+        build_pipeline(layers, provider=fake(), order="strict")
+
+
+async def test_a_function_may_ask_another_pipeline_and_its_attempts_count_once():
+    inner = build_pipeline([passes], provider=say_hi, model="inner")
+
+    async def route(request):
+        return await inner(request)
+
+    for stream in (False, True):
+        outer = build_pipeline(provider=route, model="outer")
+        response = await outer.send(Request("outer", "hi", stream=stream))
+        assert (await response.collect()).text == "Hi"
+        assert [a.status for a in response.outcome.attempts] == ["completed"]
+
+
+async def test_a_failure_behind_a_function_counts_once_too():
+    inner = build_pipeline(provider=fake([ServerError("down")]), model="inner")
+
+    async def route(request):
+        return await inner(request)
+
+    with pytest.raises(ServerError) as caught:
+        await build_pipeline(provider=route, model="outer").complete("hi")
+
+    assert [(a.provider, a.status) for a in caught.value.attempts] == [("fake", "failed")]
+
+
+async def test_a_pipeline_pickles_by_what_it_was_built_from():
+    llm = pickle.loads(
+        pickle.dumps(build_pipeline([real_retry(attempts=2)], provider=fake(["Hi"]), model="m"))
+    )
+
+    assert repr(llm) == "Pipeline(model='m')\nretry(attempts=2)\n│ fake(1 steps)"
+    assert (await llm.complete("hello")).text == "Hi"
+
+
+async def test_a_task_that_outlives_its_call_holds_nothing_of_it():
+    workers = []
+
+    async def spawns(request, call_next):
+        async def work():
+            await proceed.wait()
+            return [await other.complete("x") for _ in range(5)]
+
+        workers.append(asyncio.create_task(work()))
+        return await call_next(request)
+
+    proceed = asyncio.Event()
+    other = build_pipeline(provider=say_hi, model="m")
+    await build_pipeline([spawns], provider=say_hi, model="m").complete("hi")
+    proceed.set()
+
+    assert len(await workers[0]) == 5
+
+
+async def test_a_stream_opens_once_and_keeps_its_failure():
+    llm = build_pipeline(provider=fake([ServerError("down"), "second"]), model="m")
+    stream = llm.stream("hi")
+    for _ in range(2):
+        with pytest.raises(ServerError, match="down"):
+            await stream.collect()
+
+    with pytest.raises(RuntimeError, match="before any content"):
+        _ = stream.result
 
 
 def test_a_provider_factory_that_was_not_called_is_named():

@@ -196,6 +196,18 @@ async def test_a_wait_beyond_the_deadline_is_not_begun():
     assert clock.slept == []
 
 
+@pytest.mark.parametrize(("deadline", "calls"), [(10.0, 1), (10.1, 3)])
+async def test_a_wait_up_to_the_very_deadline_is_not_begun_either(deadline, calls):
+    upstream = Upstream(e.ServerError("x"))
+    llm, clock = pipeline(upstream, on=lambda error, attempt: 10.0 if attempt == 1 else 0.0)
+
+    with pytest.raises(e.ServerError):
+        await llm.complete("hi", deadline=deadline)
+
+    assert upstream.calls == calls
+    assert clock.slept == [10.0, 0.0][: calls - 1]
+
+
 async def test_a_retry_after_over_the_maximum_goes_on_at_once():
     upstream = Upstream(e.RateLimitError("slow down", retry_after=61.0))
     llm, clock = pipeline(upstream)
@@ -233,6 +245,37 @@ async def test_cancellation_is_never_retried():
         await llm.complete("hi")
 
     assert upstream.calls == 1
+
+
+async def test_cancellation_is_not_retried_even_if_the_predicate_says_so():
+    async def cancelled(request):
+        calls.append(request)
+        raise asyncio.CancelledError
+
+    calls = []
+    llm, _ = pipeline(cancelled, on=lambda error, attempt: True)
+
+    with pytest.raises(asyncio.CancelledError):
+        await llm.complete("hi")
+
+    assert len(calls) == 1
+
+
+async def test_what_a_layer_further_in_raises_before_anything_was_sent_is_retried_too():
+    async def moody(request, call_next):
+        calls.append(request)
+        if len(calls) < 3:
+            raise e.ServerError("not yet")
+        return await call_next(request)
+
+    calls = []
+    llm, clock = pipeline(Upstream("Hi"))
+    response = await llm.with_middlewares(moody).send(
+        Request("m", "hi", context=Context(clock=clock))
+    )
+
+    assert len(calls) == 3
+    assert [a.waited_after for a in response.request.context.attempts] == [None]
 
 
 async def test_an_iterator_of_messages_is_read_once_and_sent_each_time():
