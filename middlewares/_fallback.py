@@ -110,7 +110,7 @@ def fallback(
 
         async def ask_next(reason: Exception | ModelResponse | None) -> Response:
             nonlocal asked
-            while left and (reason is None or not _is_over(request)):
+            while left:
                 target = left.pop(0)
                 if reason is not None and not goes_on(reason, asked.model, target, on):
                     continue
@@ -245,12 +245,6 @@ def _key(target: Target) -> tuple[Any, ...]:
 
 def _is_predicate(on: FallbackOn | None) -> bool:
     return on is not None and not isinstance(on, (type, tuple))
-
-
-def _is_over(request: Request) -> bool:
-    """Whether the call's deadline has passed: whoever is asked now could not answer in time."""
-    context = request.context
-    return context.deadline is not None and context.clock.now() >= context.deadline
 
 
 def _is_larger(model: str | None, than: str | None) -> bool:

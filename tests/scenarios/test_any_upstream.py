@@ -140,8 +140,7 @@ def test_with_time_in_it_too_it_is_a_whole_answer_or_a_typed_error(
     if seen.error is None:
         said = ["".join(b.says) for b in script if b.ends == "whole"]
         assert seen.texts[-1] in [*said, "last"]
-    # See test_restart_limits: whoever takes over a stream is not yet held to the deadline.
-    if deadline is not None and not any(getattr(kind, "stream", "") == "restart" for kind in stack):
+    if deadline is not None:
         assert seen.took <= deadline
 
 

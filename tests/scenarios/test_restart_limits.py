@@ -13,8 +13,7 @@ from scallion.testing import ManualClock
 from scallion.types import StreamChunk
 from support.chunks import STOP, Source
 
-# Each of these waits for a change of the core; who makes it takes the mark off.
-pytestmark = pytest.mark.xfail(strict=True, reason="limits and recoveries do not know their places")
+owed = pytest.mark.xfail(strict=True, reason="the core does not do this yet")
 
 RESTART = fallback(["b"], stream="restart")
 
@@ -97,6 +96,7 @@ async def test_the_deadline_also_limits_the_wait_for_who_takes_over():
     assert (texts[-1].limit, took) == ("deadline", 5)
 
 
+@owed
 async def test_the_broken_stream_is_closed_before_the_next_target_is_asked():
     closed = []
 
@@ -128,6 +128,7 @@ async def test_what_a_rewriting_around_fallback_refuses_is_no_reason_to_ask_anot
     assert [model for model, _ in upstream.asked] == ["a"]
 
 
+@owed
 async def test_closing_while_it_restarts_ends_the_reading_and_closes_who_takes_over():
     async def provider(request):
         if request.model == "a":
@@ -149,6 +150,7 @@ async def test_closing_while_it_restarts_ends_the_reading_and_closes_who_takes_o
     assert second.closed
 
 
+@owed
 async def test_what_a_layer_drops_while_it_restarts_is_closed():
     async def picky(request, call_next):
         response = await call_next(request)
@@ -168,6 +170,7 @@ async def test_what_a_layer_drops_while_it_restarts_is_closed():
 # ------------------------------------------------------------------------------ what is said
 
 
+@owed
 @pytest.mark.parametrize(
     "layers", [[timeout(total=3), timeout(total=5)], [timeout(total=3), timeout(inter_chunk=8)]]
 )
@@ -189,6 +192,7 @@ async def test_a_timeout_that_a_provider_raises_itself_is_not_taken_for_ours():
         await llm.complete("hi", deadline=60)
 
 
+@owed
 async def test_a_limit_says_which_provider_was_asked():
     async def provider(request):
         return Response.streaming(

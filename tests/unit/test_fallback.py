@@ -128,6 +128,26 @@ def test_duplicates_are_dropped_once_with_a_warning():
     assert layer.name == "fallback"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        Target("b", on=e.ContextWindowExceededError),
+        Target("b", provider=fake()),
+        Target("b", params={"n": 1}),
+        Target(provider=fake()),
+    ],
+)
+def test_targets_that_differ_in_anything_are_two(other):
+    fallback(["b", other])
+
+
+def test_empty_parameters_make_no_difference():
+    with pytest.warns(UserWarning, match="twice") as caught:
+        fallback(["b", Target("b", params={})])
+
+    assert caught[0].filename == __file__
+
+
 def test_a_provider_that_is_named_twice_is_one_provider():
     with pytest.warns(UserWarning, match="twice"):
         fallback([Target("b", provider="fake"), Target("b", provider="fake")])
