@@ -392,6 +392,27 @@ async def test_when_all_fail_every_cause_is_kept_in_order_and_readable(mode):
     assert failure.__cause__ is failure.errors[-1]
 
 
+@pytest.mark.parametrize(
+    ("other", "calls"),
+    [(e.ServerError("b"), ["a", "b"] * 2), (e.AuthenticationError("b"), ["a", "b"])],
+)
+async def test_it_may_be_asked_again_if_any_of_them_may(other, calls):
+    models = Models(a=e.AuthenticationError("a"), b=other)
+
+    with pytest.raises(e.AllModelsFailedError):
+        await pipeline(models, retry(attempts=2), fallback(["b"])).complete("hi")
+
+    assert models.names == calls
+
+
+async def test_the_same_model_for_certain_errors_is_another_target():
+    models = Models(a=[e.ServerError("a"), "A"])
+
+    await pipeline(models, fallback([Target("a", on=e.ServerError)])).complete("hi")
+
+    assert models.names == ["a", "a"]
+
+
 async def test_retry_outside_of_fallback_asks_all_targets_again():
     models = Models(a=e.ServerError("a"), b=e.ServerError("b"))
 
