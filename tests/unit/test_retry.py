@@ -343,6 +343,26 @@ def test_a_budget_earns_with_calls_and_with_time_up_to_its_burst():
     assert [budget.withdraw(10.0) for _ in range(3)] == [True, True, False]
 
 
+def test_what_time_pays_in_is_capped_too_and_shown_after_a_deposit():
+    budget = RetryBudget(ratio=0.5, min_per_second=0.1, burst=2)
+    for _ in range(2):
+        assert budget.withdraw(0.0)
+
+    budget.deposit(10.0)
+    assert budget.balance == 1.5
+
+    assert [budget.withdraw(1_000.0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_time_that_another_thread_saw_earlier_changes_nothing():
+    budget = RetryBudget(ratio=0, min_per_second=0.1, burst=1)
+    assert budget.withdraw(10.0)
+
+    assert not budget.withdraw(5.0)
+    assert not budget.withdraw(15.0)
+    assert budget.withdraw(20.0)
+
+
 async def test_a_call_pays_in_once_however_many_layers_share_the_budget():
     budget = RetryBudget(ratio=1, min_per_second=0, burst=10)
     while budget.withdraw(0.0):
@@ -363,10 +383,13 @@ def test_tenths_add_up_to_a_whole_try():
     assert budget.withdraw(0.0)
 
 
-def test_a_budget_refuses_negative_numbers_and_pickles():
+@pytest.mark.parametrize("setting", ["ratio", "min_per_second", "burst"])
+def test_a_budget_refuses_negative_numbers(setting):
     with pytest.raises(ValueError, match="negative"):
-        RetryBudget(ratio=-1)
+        RetryBudget(**{setting: -1})
 
+
+def test_a_budget_pickles():
     copy = pickle.loads(pickle.dumps(RetryBudget(ratio=0.3, min_per_second=2, burst=5)))
     assert repr(copy) == "RetryBudget(ratio=0.3, min_per_second=2, burst=5)"
 
