@@ -210,6 +210,18 @@ async def test_the_nearest_of_several_limits_counts_and_is_named():
     assert (error.limit, took) == ("total", 3.5)
 
 
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [({"total": 2, "first_token": 5}, "total"), ({"total": 5, "first_token": 2}, "first_token")],
+)
+async def test_before_content_the_nearer_of_total_and_first_token_counts(limits, expected):
+    timing = Timing([9, [A]], layers=[timeout(**limits)])
+
+    error, took = await timing.run(collect(timing.llm.stream("hi")))
+
+    assert (error.limit, took) == (expected, 2.0)
+
+
 async def test_a_deadline_of_the_call_counts_too():
     timing = Timing([[A], 9, [A]], layers=[timeout(total=5, inter_chunk=4)])
 
