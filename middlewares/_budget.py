@@ -141,7 +141,8 @@ def budget(
             ) from error
         amounts = {"tokens": worst.total_tokens}
         if usd is not None:
-            asked = _price(request.model or "", worst, table, assumed)
+            provider = getattr(request.provider, "name", None)
+            asked = _price(request.model or "", worst, table, assumed, provider)
             if asked is None and unknown_price == "refuse":
                 raise UnknownPriceError(
                     f"no price is known for {request.model}, so a budget in US dollars cannot hold "
@@ -267,11 +268,16 @@ def _writes_cache(request: Request) -> bool:
 
 
 def _price(
-    model: str, usage: Usage, table: PriceTable, assumed: Mapping[str, Any] | None
+    model: str,
+    usage: Usage,
+    table: PriceTable,
+    assumed: Mapping[str, Any] | None,
+    provider: str | None = None,
 ) -> Decimal | None:
-    cost = price(model, usage, prices=table)
-    if cost is not None:
-        return cost.total
+    for whose in (provider, None):
+        cost = price(model, usage, provider=whose, prices=table)
+        if cost is not None:
+            return cost.total
     if assumed is None:
         return None
     rates = {side: Decimal(str(assumed.get(side, 0))) for side in ("input", "output")}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scallion._layer import Layer, not_default
 from scallion.costs import Cost, load_prices, price
+from scallion.exceptions import asked
 
 from ._charge import charge_of
 from ._ledger import ZERO, Entry, Ledger
@@ -89,7 +90,7 @@ def cost(
             unknown.add(entry.model)
             books.add(entry)  # first: a warning may be an error
             warnings.warn(
-                f"no price is known for {entry.provider}/{entry.model}: its calls are recorded "
+                f"no price is known for {asked(entry.provider, entry.model)}: its calls are recorded "
                 "without a cost. register_price() sets one",
                 stacklevel=2,
             )

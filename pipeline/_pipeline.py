@@ -121,7 +121,7 @@ class Pipeline:
 
             provider = auto()
         _check_handler(provider)
-        self.provider = provider
+        self.provider: Handler = provider
         self.model = model
         self._clock = clock or Clock()
         chain: Handler = self._ask_provider

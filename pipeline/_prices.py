@@ -96,6 +96,9 @@ class PriceTable:
         source: Who says so, for the row that a cost shows.
     """
 
+    def __repr__(self) -> str:
+        return "PriceTable()"
+
     def __init__(
         self,
         prices: Mapping[str, Rates | Sequence[Rates]] | None = None,

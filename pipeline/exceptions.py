@@ -69,6 +69,13 @@ def _rebuild(
     return error
 
 
+def asked(provider: str | None, model: str | None) -> str:
+    """`provider/model`, also where the model's name has the prefix already."""
+    if provider and model and not model.startswith(f"{provider}/"):
+        return f"{provider}/{model}"
+    return model or provider or ""
+
+
 class ProviderError(LLMClientError):
     """The call failed, at the provider or on the way.
 
@@ -111,7 +118,7 @@ class ProviderError(LLMClientError):
         self.body = body
 
     def __str__(self) -> str:
-        whom = "/".join(part for part in (self.provider, self.model) if part)
+        whom = asked(self.provider, self.model)
         particulars = ", ".join(
             f"{name} {value}"
             for name, value in (
