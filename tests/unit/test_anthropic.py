@@ -408,6 +408,17 @@ async def test_cancelling_a_call_closes_its_connection(upstream, llm):
     await upstream.all_closed()
 
 
+async def test_the_sockets_own_timeout_can_be_set_for_a_call(upstream, llm):
+    upstream.default = SILENCE
+
+    with pytest.raises(TimeoutError) as caught:
+        await llm.complete("hello", timeout=0.02)
+
+    assert caught.value.limit is None
+    assert "timeout" not in upstream.requests[0].json
+    await upstream.all_closed()
+
+
 async def test_a_deadline_closes_the_connection_of_a_stalled_stream(upstream):
     clock = ManualClock()
     provider = anthropic(api_key="k", base_url=upstream.url)
