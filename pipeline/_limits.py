@@ -64,13 +64,13 @@ class ReadLimit:
         self.seconds = {"total": total, "inter_chunk": inter_chunk}
         self._total_at = None if total is None else began + total
 
-    def expiries(self, now: float) -> Iterator[tuple[float, str]]:
-        """When a read that begins now must be over, and the name of the limit that says so."""
+    def expiries(self, now: float) -> Iterator[tuple[float, str, float | None]]:
+        """When a read that begins now must be over, and the limit's name and seconds."""
         if self._total_at is not None:
-            yield self._total_at, "total"
+            yield self._total_at, "total", self.seconds["total"]
         inter_chunk = self.seconds["inter_chunk"]
         if inter_chunk is not None:
-            yield now + inter_chunk - self.waited, "inter_chunk"
+            yield now + inter_chunk - self.waited, "inter_chunk", inter_chunk
 
 
 def expired(name: str, request: Request, seconds: float | None = None) -> TimeoutError:
@@ -81,4 +81,5 @@ def expired(name: str, request: Request, seconds: float | None = None) -> Timeou
         "first_token": f"no content came within {seconds} s",
         "inter_chunk": f"no further content came for {seconds} s",
     }[name]
-    return TimeoutError(message, limit=name, model=request.model)
+    provider = getattr(request.provider, "name", None)
+    return TimeoutError(message, limit=name, provider=provider, model=request.model)

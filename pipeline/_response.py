@@ -384,9 +384,8 @@ class Response:
         began = clock.now()
         expiries = [expiry for limit in limits for expiry in limit.expiries(began)]
         if deadline is not None:
-            expiries.append((deadline, "deadline"))
-        when, name = min(expiries)
-        seconds = next((limit.seconds[name] for limit in limits if name in limit.seconds), None)
+            expiries.append((deadline, "deadline", None))
+        when, name, seconds = min(expiries, key=lambda expiry: expiry[0])
         if when <= began:
             coroutine.close()
             raise expired(name, self.request, seconds)
@@ -418,15 +417,18 @@ class Response:
                 self._labels = self._tell(inner, "failed", reason)
             else:
                 self._labels = self._tell(inner, "completed", None)
+            assert self._source is not None
+            await self._source.aclose()  # first: the next target may need its connection
             try:
                 replacement = await self._in_time(recover(reason))
             except Exception as failure:  # noqa: BLE001 - the next one out may know more
                 reason = failure
                 continue
             if replacement is not None:
-                assert self._source is not None
-                broken, self._source = self._source, Restart(replacement)
-                await broken.aclose()
+                self._source = Restart(replacement)
+                if self._outcome is not None:  # closed by another task meanwhile
+                    await replacement.aclose()
+                    raise self._interrupted("the stream was closed while it was being read")
                 return True
         if isinstance(reason, Exception):
             raise reason

@@ -96,7 +96,6 @@ async def test_the_deadline_also_limits_the_wait_for_who_takes_over():
     assert (texts[-1].limit, took) == ("deadline", 5)
 
 
-@owed
 async def test_the_broken_stream_is_closed_before_the_next_target_is_asked():
     closed = []
 
@@ -128,7 +127,6 @@ async def test_what_a_rewriting_around_fallback_refuses_is_no_reason_to_ask_anot
     assert [model for model, _ in upstream.asked] == ["a"]
 
 
-@owed
 async def test_closing_while_it_restarts_ends_the_reading_and_closes_who_takes_over():
     async def provider(request):
         if request.model == "a":
@@ -170,7 +168,6 @@ async def test_what_a_layer_drops_while_it_restarts_is_closed():
 # ------------------------------------------------------------------------------ what is said
 
 
-@owed
 @pytest.mark.parametrize(
     "layers", [[timeout(total=3), timeout(total=5)], [timeout(total=3), timeout(inter_chunk=8)]]
 )
