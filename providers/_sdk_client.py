@@ -310,11 +310,8 @@ class SDKClient(BaseLLMClient):
         for secret in (key, password):
             if not isinstance(secret, str) or len(secret) < 4:
                 continue
-            failure.args = tuple(str(arg).replace(secret, "***") for arg in failure.args)
-            if isinstance(failure.body, str):
-                failure.body = failure.body.replace(secret, "***")
-            elif failure.body is not None and secret in (text := repr(failure.body)):
-                failure.body = text.replace(secret, "***")
+            failure.args = tuple(without(secret, arg) for arg in failure.args)
+            failure.body = without(secret, failure.body)
 
     def _takes_bytes(self, client: Any) -> bool:
         if self._given_client is None:
@@ -407,6 +404,17 @@ class _LoopClient:
 def _close_soon(held: _LoopClient, loop: asyncio.AbstractEventLoop) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(lambda: loop.create_task(held.aclose()))
+
+
+def without(secret: str, value: Any) -> Any:
+    """Decoded JSON with `***` wherever a text has the secret in it."""
+    if isinstance(value, str):
+        return value.replace(secret, "***")
+    if isinstance(value, dict):
+        return {without(secret, name): without(secret, item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [without(secret, item) for item in value]
+    return value
 
 
 def shown_url(url: str | None) -> str | None:

@@ -73,7 +73,9 @@ def check_error(error: Exception | None, expected: Expected, exchange: Exchange)
     assert error.request_id == expected.request_id
     if exchange.status != 200:
         assert error.status_code == exchange.status
-        assert error.body == expected.error_body
+        # What a server quotes of our own key is not passed on.
+        quoted = json.dumps(expected.error_body).replace("sk-test", "***")
+        assert error.body == json.loads(quoted)
         assert error.retry_after == _seconds(exchange.headers.get("retry-after"))
     by_hand = exchange.expect or {}
     assert error.retryable == by_hand.get("retryable", error.retryable)
