@@ -114,13 +114,13 @@ class _History:
         turns, self._turns = self._turns, []
         for turn in turns:
             blocks = turn["content"]
-            if turn["role"] == "user":
-                blocks = _results_first(blocks)
-            else:
-                while blocks and blocks[-1].get("type") in _THINKING:
-                    blocks = blocks[:-1]
+            while turn["role"] == "assistant" and blocks and blocks[-1].get("type") in _THINKING:
+                blocks = blocks[:-1]
             self._say(turn["role"], blocks)
         turns = self._turns
+        for turn in turns:  # only now: two turns become one where that between them had nothing
+            if turn["role"] == "user":
+                turn["content"] = _results_first(turn["content"])
         if turns and turns[-1]["role"] == "assistant":
             _trim(turns)
         if turns:

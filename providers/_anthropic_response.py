@@ -48,6 +48,7 @@ _FINISH_REASONS = {
 _MESSAGE_FIELDS = frozenset(
     {"id", "type", "role", "content", "model", "stop_reason", "usage"},
 )
+_TEXTS = {"text": ("text",), "thinking": ("thinking",), "tool_use": ("id", "name")}
 _PLAIN_TEXT = frozenset({"type", "text"})
 _PLAIN_TOOL_USE = frozenset({"type", "id", "name", "input"})
 
@@ -79,13 +80,13 @@ def from_anthropic(body: bytes | dict[str, Any]) -> ModelResponse:
     content = message.get("content")
     if not isinstance(content, list):
         raise ValueError("the message has no list of content blocks")
-    blocks = [block for block in content if isinstance(block, dict)]
-    native = message.get("stop_reason")
+    blocks = [sound(block) for block in content if isinstance(block, dict)]
+    native = text_in(message, "stop_reason")
     usage = message.get("usage")
     return ModelResponse(
-        id=message.get("id"),
+        id=text_in(message, "id"),
         object="chat.completion",
-        model=message.get("model"),
+        model=text_in(message, "model"),
         choices=[
             Choice(
                 message=_message(blocks),
@@ -99,9 +100,24 @@ def from_anthropic(body: bytes | dict[str, Any]) -> ModelResponse:
     )
 
 
-def finish_reason(native: object) -> str | None:
+def finish_reason(native: str | None) -> str | None:
     """OpenAI's word for a stop reason; `None` while there is none."""
-    return _FINISH_REASONS.get(native, "stop") if isinstance(native, str) else None
+    return None if native is None else _FINISH_REASONS.get(native, "stop")
+
+
+def text_in(fields: dict[str, Any], name: str) -> str | None:
+    """A field that should be a text; what it is instead is written as JSON, as `types` does."""
+    value = fields.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def sound(block: dict[str, Any]) -> dict[str, Any]:
+    """`block` with texts where texts are due, so that it can be read here and sent back."""
+    names = _TEXTS.get(block["type"], ()) if isinstance(block.get("type"), str) else ()
+    odd = [name for name in names if not isinstance(block.get(name, ""), str)]
+    return block | {name: text_in(block, name) or "" for name in odd} if odd else block
 
 
 def extra_of(message: dict[str, Any]) -> dict[str, Any]:
@@ -154,6 +170,8 @@ def _part(counts: dict[str, Any], group: str, name: str) -> object:
 
 
 def _count(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value if isinstance(value, int) else None
 
 
@@ -173,16 +191,22 @@ def annotations_of(block: dict[str, Any], start: int) -> list[Any]:
     """The citations of a text block that begins at character `start` of the content."""
     span = {"start_index": start, "end_index": start + len(block.get("text") or "")}
     annotations = []
-    for citation in block.get("citations") or ():
+    for citation in citations_in(block):
         if not isinstance(citation, dict):
             continue
         fields = {name: value for name, value in citation.items() if name != "type"}
-        kind = citation.get("type") or "citation"
+        kind = text_in(citation, "type") or "citation"
         if kind == "web_search_result_location":
             kind = "url_citation"
             fields.pop("encrypted_index", None)  # for Anthropic's eyes; `provider_content` has it
         annotations.append({"type": kind, kind: fields | span})
     return annotations
+
+
+def citations_in(block: dict[str, Any]) -> list[Any]:
+    """A text block's citations; none if there is no list of them."""
+    citations = block.get("citations")
+    return citations if isinstance(citations, list) else []
 
 
 def _message(blocks: list[dict[str, Any]]) -> Message:

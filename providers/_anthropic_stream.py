@@ -26,9 +26,12 @@ from scallion.types import ChunkChoice, Delta, FunctionCall, StreamChunk, ToolCa
 from ._anthropic_response import (
     InBandError,
     annotations_of,
+    citations_in,
     extra_of,
     finish_reason,
     provider_content_of,
+    sound,
+    text_in,
     usage_of,
 )
 from ._tool_calls import arguments_object, arguments_text
@@ -119,7 +122,7 @@ class AnthropicEvents:
         if kind == "message_start":
             chunks = self._start(_object(event, "message"))
         elif kind == "content_block_start":
-            chunks = self._open(self._place(event), dict(_object(event, "content_block")))
+            chunks = self._open(self._place(event), _object(event, "content_block"))
         elif kind == "content_block_delta":
             chunks = self._grow(self._place(event), _object(event, "delta"))
         elif kind == "content_block_stop":
@@ -151,20 +154,24 @@ class AnthropicEvents:
         again = bool(self._blocks)
         if again:
             self.__init__()  # type: ignore[misc]
-        self.id = message.get("id")
-        self.model = message.get("model")
+        self.id = text_in(message, "id")
+        self.model = text_in(message, "model")
         self._note_usage(message)
         self._extra |= extra_of(message)
         chunks = [self._chunk(Delta(role="assistant"))]
         chunks[0].restarted = again
         chunks[0].usage = self.usage  # what the prompt cost is known, whatever comes of the rest
         # A turn that only goes on with a server's tool comes whole, in this one event.
-        self._reason = message.get("stop_reason")
-        for place, block in enumerate(message.get("content") or ()):
-            chunks += [*self._open(place, dict(block)), *self._close(place)]
+        self._reason = text_in(message, "stop_reason")
+        content = message.get("content")
+        for place, block in enumerate(content if isinstance(content, list) else ()):
+            if not isinstance(block, dict):
+                continue
+            chunks += [*self._open(place, block), *self._close(place)]
         return chunks
 
     def _open(self, place: int, block: dict[str, Any]) -> list[StreamChunk]:
+        block = sound(dict(block))  # it grows here, and is the caller's
         self._blocks[place] = block
         self._pieces[place] = []
         kind = block.get("type")
@@ -178,7 +185,7 @@ class AnthropicEvents:
             call = ToolCall(index=index, id=block.get("id"), type="function", function=function)
             return [self._chunk(Delta(tool_calls=[call]))]
         if kind == "fallback" and isinstance(block.get("to"), dict):
-            self.model = block["to"].get("model") or self.model
+            self.model = text_in(block["to"], "model") or self.model
         return []
 
     def _grow(self, place: int, delta: dict[str, Any]) -> list[StreamChunk]:
@@ -187,29 +194,29 @@ class AnthropicEvents:
         if block is None or place not in self._pieces:
             raise ValueError(f"a {kind} for block {place}, which is not open")
         if kind == "text_delta":
-            text = delta.get("text")
+            text = text_in(delta, "text")
             return self._add(place, text, Delta(content=text))
         if kind == "thinking_delta":
-            text = delta.get("thinking")
+            text = text_in(delta, "thinking")
             return self._add(place, text, Delta(reasoning=text))
         if kind == "input_json_delta":
-            return self._arguments(place, delta.get("partial_json"))
+            return self._arguments(place, text_in(delta, "partial_json"))
         if kind == "citations_delta":
-            block["citations"] = [*(block.get("citations") or ()), delta.get("citation")]
+            block["citations"] = [*citations_in(block), delta.get("citation")]
             return []
         for name, value in delta.items():  # signature_delta, compaction_delta, and what comes next
             if name != "type":
                 block[name] = value
         return []
 
-    def _add(self, place: int, text: object, delta: Delta) -> list[StreamChunk]:
-        if not isinstance(text, str) or not text:
+    def _add(self, place: int, text: str | None, delta: Delta) -> list[StreamChunk]:
+        if not text:
             return []
         self._pieces[place].append(text)
         return [self._chunk(delta)]
 
-    def _arguments(self, place: int, fragment: object) -> list[StreamChunk]:
-        if not isinstance(fragment, str) or not fragment:
+    def _arguments(self, place: int, fragment: str | None) -> list[StreamChunk]:
+        if not fragment:
             return []
         self._pieces[place].append(fragment)
         index = self._calls.get(place)
@@ -245,7 +252,7 @@ class AnthropicEvents:
         delta = _object(event, "delta")
         self._note_usage(event)
         self._extra |= extra_of({**event, **delta, "delta": None})
-        native = delta.get("stop_reason")
+        native = text_in(delta, "stop_reason")
         if native is None and not self._finished:
             return []
         return self._finish(native)

@@ -74,6 +74,11 @@ def test_tool_results_lead_the_user_s_turn():
     ]
 
 
+def test_tool_results_lead_the_turn_also_where_the_thinking_between_two_is_left_out():
+    sent = turns(user("Hi"), returned(THINKING), result("a", "1"), user("Well?"))
+    assert [block["type"] for block in sent[0]["content"]] == ["tool_result", "text", "text"]
+
+
 def test_a_result_may_hold_images_be_empty_or_an_error():
     image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     sent = turns(

@@ -5,10 +5,13 @@ import json
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scallion import build_pipeline
 from scallion._accumulate import accumulate, chunks_of
-from scallion.exceptions import LLMClientError
+from scallion._request import Request
+from scallion.exceptions import LLMClientError, ProviderError
 from scallion.providers import anthropic, openai, openrouter
 from support.upstream import Reply, Upstream, json_reply, sse
 
@@ -197,17 +200,7 @@ async def ask(llm, reply):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(
-    "adapter",
-    [
-        "openai",
-        "openrouter",
-        pytest.param(
-            "anthropic",
-            marks=pytest.mark.xfail(strict=True, reason="blocks are taken as they come"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("adapter", ADAPTERS)
 async def test_whatever_stands_where_it_is_an_answer_or_a_typed_error(adapter, seed):
     make, whole, events = ADAPTERS[adapter]
     async with (
@@ -221,3 +214,98 @@ async def test_whatever_stands_where_it_is_an_answer_or_a_typed_error(adapter, s
             assert "the SDK failed" not in str(error), reply.body
             if answer is not None:
                 assert_usable(answer)
+
+
+# ------------------------------------------------------------- any JSON, at any place, in any body
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**25), 10**25)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+    | st.sampled_from(["text", "thinking", "tool_use", "error", "message_start", "fallback"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "text", "error", "code", "message", "content", "index", "id", "to", "x"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=4,
+)
+
+
+@st.composite
+def replaced(draw, value):
+    """A body in which a few values are any others."""
+    odd = [copy.deepcopy(value)]
+    for _ in range(draw(st.integers(1, 3))):
+        holder, key = draw(st.sampled_from(list(places(odd))))
+        holder[key] = draw(ANY_JSON)
+    return odd[0]
+
+
+def read_events(client, events):
+    """What one stream's events become, as far as they can be read."""
+    decoder = client.event_decoder(Request("m", "hi", stream=True))
+    chunks = []
+    try:
+        for event in events:
+            if decoder.decode([json.dumps(event).encode()], chunks):
+                break
+    except (ValueError, ProviderError):  # what a stream makes typed errors of
+        pass
+    return chunks
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_any_value_anywhere_in_a_body_is_read_or_refused(adapter, data):
+    make, whole, events = ADAPTERS[adapter]
+    client = make(api_key="k")
+    try:
+        answer = client.read_answer(json.dumps(data.draw(replaced(whole))).encode())
+    except (ValueError, ProviderError):  # what the caller gets as MalformedResponseError, or so
+        pass
+    else:
+        assert_usable(answer)
+    at = data.draw(st.integers(0, len(events) - 1))
+    said = [*events[:at], data.draw(replaced(events[at])), *events[at + 1 :]]
+    assert_usable(accumulate(read_events(client, said)))
+
+
+@pytest.mark.parametrize(
+    ("block", "text", "reasoning", "calls"),
+    [
+        ({"type": "text", "text": 1.5}, "1.5", None, []),
+        ({"type": "text", "text": None}, "", None, []),
+        ({"type": "text", "text": "a", "citations": -1}, "a", None, []),
+        ({"type": "text", "text": "a", "citations": [{"type": [{}]}]}, "a", None, []),
+        ({"type": "thinking", "thinking": {"a": 1}}, "", '{"a":1}', []),
+        ({"type": "tool_use", "id": ["x"], "name": 5, "input": "{}"}, "", None, [('["x"]', "5")]),
+        (None, "", None, []),
+        ({"type": ["text"], "text": "a"}, "", None, []),
+    ],
+)
+def test_odd_blocks_say_the_same_whole_and_streamed_and_can_be_sent_back(
+    block, text, reasoning, calls
+):
+    client = anthropic(api_key="k")
+    whole = client.read_answer(json.dumps(MESSAGE | {"content": [block]}).encode())
+    start = {"type": "message_start", "message": MESSAGE | {"content": [], "stop_reason": None}}
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}}
+    opened = {"type": "content_block_start", "index": 0, "content_block": block}
+    closed = {"type": "content_block_stop", "index": 0}
+    events = [start, *([opened, closed] if block else []), end]
+    streamed = accumulate(read_events(client, events))
+
+    for answer in (whole, streamed):
+        assert (answer.text, answer.reasoning) == (text, reasoning)
+        assert [(call.id, call.function.name) for call in answer.tool_calls] == calls
+        history = [{"role": "user", "content": "hi"}, answer.message.to_dict()]
+        client.make_body(Request("m", [*history, {"role": "user", "content": "go on"}]))
