@@ -82,7 +82,6 @@ class PriceRow(msgspec.Struct, frozen=True):
     source: str
 
 
-_decode_rows = msgspec.json.Decoder(list[Rates]).decode
 _NAMES = Rates.__struct_fields__[2:]
 
 
@@ -208,7 +207,7 @@ class PriceTable:
         found = _models.resolve(model, provider)
         if found is None or found.entry is None:
             return None
-        rows = _decode_rows(found.entry.rates)
+        rows = _rows_decoder().decode(found.entry.rates)
         row = select(
             rows, mode, day, model=found.entry.id, provider=found.provider, source=_source()
         )
@@ -274,6 +273,11 @@ def check(model: str, row: Rates) -> None:
             raise ValueError(f"{model}: {name} must be [rate, start, rate, …], starts ascending")
         if any(not step.is_finite() or step < 0 for step in steps):
             raise ValueError(f"{model}: {name} must be finite and not negative, not {value}")
+
+
+@cache
+def _rows_decoder() -> msgspec.json.Decoder[list[Rates]]:
+    return msgspec.json.Decoder(list[Rates])  # takes 2 ms to make, which an import should not
 
 
 @cache

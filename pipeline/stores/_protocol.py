@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,8 +22,7 @@ MAX_AMOUNT = 2**53 - 1
 LATE = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A wish to hold `amount` of what `key` has left.
 
     Attributes:
@@ -48,8 +48,7 @@ class Claim:
         return account_name(self.key, self.window)
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(Struct, frozen=True):
     """Amounts held until `settle` or `release`, or until `expires_at` (seconds since the epoch)."""
 
     id: str
@@ -57,8 +56,7 @@ class Reservation:
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Nothing was held, because `claim` does not fit.
 
     Attributes:
@@ -75,8 +73,7 @@ class Refusal:
     resets_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True):
     """What is spent in the window, what is held, and when spending is forgotten (see `Refusal`)."""
 
     spent: int
@@ -84,8 +81,7 @@ class Balance:
     resets_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """The sole right to work on `key`, for whoever has the token, until it expires."""
 
     key: str

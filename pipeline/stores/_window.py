@@ -9,13 +9,13 @@ most one slice (1/60 of the window) late. Without a window there is one bucket, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SLICES = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """A length of time in seconds.
 
     Attributes:

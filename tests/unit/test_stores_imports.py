@@ -9,7 +9,7 @@ import pytest
 
 from scallion import stores
 
-HEAVY = {"asyncio", "cachetools", "msgspec", "redis", "sqlite3", "zstandard"}
+HEAVY = {"asyncio", "cachetools", "dataclasses", "redis", "sqlite3", "zstandard"}
 
 
 def imported_after(code):
@@ -29,7 +29,7 @@ def imported_after(code):
         ("from scallion.stores import Claim, Window, StoreError, Store", set()),
         ("from scallion import stores; stores.memory()", {"asyncio", "cachetools"}),
         ("from scallion import stores; stores.sqlite('x.db')", {"asyncio", "sqlite3"}),
-        ("from scallion import stores; stores.Envelope", {"msgspec"}),
+        ("from scallion import stores; stores.Envelope", set()),
     ],
 )
 def test_only_what_is_used_is_imported(code, needed):
