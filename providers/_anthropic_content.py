@@ -6,6 +6,7 @@
 | `image_url` | `image`, by URL or base64 |
 | `file` with `file_data` | PDF and text: `document`; an image: `image` |
 | `file` with `file_id` | `document` from Anthropic's Files API |
+| `thinking` without a signature | left out: another provider's |
 | `input_audio`, `video_url` | `ValueError`: Claude does not take them |
 | any other type | itself: it is Anthropic's own (`image`, `document`, `tool_result`, …) |
 
@@ -17,6 +18,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 from urllib.parse import unquote_to_bytes
+
+from ._parts import checked_part
 
 Block = dict[str, Any]
 
@@ -56,8 +59,11 @@ def blocks_of(content: object, *, keep_citations: bool = False) -> list[Block]:
     if not isinstance(content, (list, tuple)):
         raise ValueError(f"content must be text or a list of parts, not {type(content).__name__}")
     blocks = []
-    for part in content:
-        block = _block(part, keep_citations=keep_citations)
+    for position, part in enumerate(content):
+        try:
+            block = _block(part, keep_citations=keep_citations)
+        except ValueError as error:
+            raise ValueError(f"content[{position}]: {error}") from error
         if block is not None:
             blocks.append(block)
     return blocks
@@ -68,38 +74,35 @@ def text_block(text: str) -> Block:
     return {"type": "text", "text": text}
 
 
-def _block(part: object, *, keep_citations: bool) -> Block | None:
-    if isinstance(part, str):
-        part = text_block(part)
-    if not isinstance(part, dict):
-        raise ValueError(f"a content part must be an object, not {type(part).__name__}")
-    kind = part.get("type")
-    if not isinstance(kind, str):
-        raise ValueError("a content part without its type")
+def _block(part: Any, *, keep_citations: bool) -> Block | None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if isinstance(kind, str) and kind in _REFUSED:
+        raise ValueError(f"a part of type {kind!r}: {_REFUSED[kind]}")
+    part = checked_part(part)
+    kind = part["type"]
     if kind in ("text", "refusal"):
-        text = part.get(kind)
-        if not isinstance(text, str) or not text.strip():
+        if not part[kind].strip():
             return None
-        block = text_block(text)
+        block = text_block(part[kind])
         if keep_citations and part.get("citations"):
             block["citations"] = part["citations"]
     elif kind == "image_url":
-        block = {"type": "image", "source": _image_source(part.get("image_url"))}
+        block = {"type": "image", "source": _image_source(part["image_url"])}
     elif kind == "file":
         block = _file(part.get("file"))
-    elif kind in _REFUSED:
-        raise ValueError(f"a part of type {kind!r}: {_REFUSED[kind]}")
+    elif kind == "thinking" and not isinstance(part.get("signature"), str):
+        return None  # another provider's: Claude reads only what it signed itself
     else:
+        if kind == "tool_result":
+            blocks_of(part.get("content"))  # for its complaints
         return part
     if part.get("cache_control"):
         block["cache_control"] = part["cache_control"]
     return block
 
 
-def _image_source(image: object) -> Block:
-    url = image.get("url") if isinstance(image, dict) else image
-    if not isinstance(url, str) or not url:
-        raise ValueError("an image_url part without its url")
+def _image_source(image: Any) -> Block:
+    url = image["url"] if isinstance(image, dict) else image
     if url.startswith("data:"):
         media_type, data = _read_data_url(url)
         return _base64_source(media_type, data)
@@ -112,12 +115,12 @@ def _file(file: object) -> Block:
     if file.get("file_id"):
         return {"type": "document", "source": {"type": "file", "file_id": file["file_id"]}}
     data = file.get("file_data")
-    if not isinstance(data, str) or not data:
+    if not data:
         raise ValueError(
             "a file part needs file_data (a data: URL) or the file_id of a file that "
             "was uploaded to Anthropic"
         )
-    name = file.get("filename")
+    name = file.get("filename") or ""
     if data.startswith(("http://", "https://")):
         block: Block = {"type": "document", "source": _url_source(data)}
     else:
@@ -128,7 +131,7 @@ def _file(file: object) -> Block:
         if media_type.startswith("image/"):
             return {"type": "image", "source": _base64_source(media_type, data)}
         block = {"type": "document", "source": _document_source(media_type, data)}
-    if isinstance(name, str) and name:
+    if name:
         block["title"] = name
     return block
 
@@ -159,9 +162,9 @@ def _url_source(url: str) -> Block:
     return {"type": "url", "url": url}
 
 
-def _guess(data: str, name: object) -> str:
+def _guess(data: str, name: str) -> str:
     """The media type of base64 data that came without one."""
-    if data.startswith(_PDF_IN_BASE64) or not isinstance(name, str) or "." not in name:
+    if data.startswith(_PDF_IN_BASE64) or "." not in name:
         return "application/pdf"
     return _NON_TEXT_SUFFIXES.get(name.rpartition(".")[2].lower(), "text/plain")
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._parts import checked_part
 from ._tool_calls import arguments_text, hashed_id
 
 if TYPE_CHECKING:
@@ -99,10 +100,12 @@ def _is_plain(message: Message) -> bool:
         if call.__class__ is not dict or len(call) != 3:
             return False
         used = call.get("id")
+        function = call.get("function")
         if (
             used.__class__ is not str
             or len(used) > _LONGEST_ID
-            or call.get("function").__class__ is not dict
+            or function.__class__ is not dict
+            or function.get("arguments").__class__ is not str
             or call.get("type").__class__ is not str
         ):
             return False
@@ -160,7 +163,20 @@ def _call(call: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in call.items() if value is not None and name != "index"}
     kept["id"] = _short_id(call.get("id"))
     kept.setdefault("type", "function")
+    function = kept.get("function")
+    if isinstance(function, dict) and not isinstance(function.get("arguments"), str):
+        kept["function"] = {**function, "arguments": _arguments(function.get("arguments"))}
     return kept
+
+
+def _arguments(arguments: object) -> str:
+    """Arguments as text: some servers give an object, and take nothing but a text."""
+    if arguments is not None and not isinstance(arguments, dict):
+        raise ValueError(
+            f"a tool call whose arguments are of type {type(arguments).__name__}: "
+            "they must be JSON text"
+        )
+    return arguments_text(arguments)
 
 
 def _short_id(original: object) -> str:
@@ -186,8 +202,7 @@ def _as_sent(parts: list[Part]) -> str | list[Part]:
     if not parts:
         return ""
     if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
-        text = parts[0]["text"]
-        return text if isinstance(text, str) else ""
+        return str(parts[0]["text"])
     return parts
 
 
@@ -214,21 +229,17 @@ class _Content:
             raise ValueError(
                 f"content must be text or a list of parts, not {type(content).__name__}"
             )
-        for part in content:
-            if isinstance(part, str):
-                self.parts.append({"type": "text", "text": part})
-            elif isinstance(part, dict):
-                self._sort(part)
-            else:
-                raise ValueError(f"a content part must be an object, not {type(part).__name__}")
+        for position, part in enumerate(content):
+            try:
+                self._sort(checked_part(part))
+            except ValueError as error:
+                raise ValueError(f"content[{position}]: {error}") from error
 
     def as_sent(self) -> str | list[Part]:
         return _as_sent(self.parts)
 
     def _sort(self, part: Part) -> None:
-        kind = part.get("type")
-        if not isinstance(kind, str):
-            raise ValueError("a content part without its type")
+        kind = part["type"]
         if kind == "tool_use":
             function = {"name": part.get("name"), "arguments": arguments_text(part.get("input"))}
             used = _short_id(part.get("id"))
