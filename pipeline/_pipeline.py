@@ -67,6 +67,26 @@ class _Call:
         raise_problems(problems)
 
 
+async def ask_apart(request: Request, call_next: Handler) -> ModelResponse:
+    """Ask a part of the onion as a call of its own, which may outlive the one that is under way.
+
+    Args:
+        request: With a context of its own.
+        call_next: Where to.
+    """
+    call = _Call(request.context)
+    token = _running.set(call)
+    response = None
+    try:
+        response = await call_next(request)
+        return await response.collect()
+    finally:
+        _running.reset(token)
+        await call.close_all_but(None)
+        if response is not None:
+            await response.aclose()
+
+
 def build_pipeline(
     middlewares: Iterable[Middleware] = (),
     *,
@@ -445,6 +465,8 @@ def _bind(entry: Middleware, call_next: Handler) -> Handler:
             )
         return response
 
+    # For layers further out that have to know what answers behind them, like cache().
+    layer.further_in = (entry, *getattr(call_next, "further_in", ()))  # type: ignore[attr-defined]
     return layer
 
 
