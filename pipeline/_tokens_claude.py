@@ -12,12 +12,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from scallion import _tokens_media as media
 from scallion._tokens_memory import Memory
 from scallion._tokens_parts import (
     Call,
+    Document,
     File,
     Image,
     Result,
@@ -41,6 +40,12 @@ if TYPE_CHECKING:
 _PAGE = 2_200
 
 _LATER_SYSTEM = 4
+
+# The prompt that asks to cite a document, as recorded.
+_CITATIONS = 550
+
+# The generations whose prompt about tools speaks of calling several at once.
+_ABOUT_SEVERAL = ("4.5", "4.7", "5")
 
 
 class ClaudeCounter:
@@ -113,7 +118,10 @@ class ClaudeCounter:
                 for each in parts:
                     self._part(each, tally)
             case Image(source, _):
-                tally.media(media.claude_image(source))
+                tally.media(media.claude_image(source, newer=self._generation.newer))
+            case Document(source, cited):
+                tally.tokens += self._text(source) + media.FILE + cited * _CITATIONS
+                tally.slack += media.FILE + cited * 100
             case File(source):
                 tally.media(media.document(source, _PAGE))
             case Thinking() | Sound():
@@ -126,7 +134,7 @@ class ClaudeCounter:
         budgeted = self._thinking or _budgeted(params)
         if budgeted:
             total.guess(given.thinking, slack=3)
-        elif "thinking" in params:
+        elif _adaptive(params):
             total.guess(2, slack=16)  # adaptive thinking: nothing or a few, once sixteen
         total.guess(sum(map(self._text, _thinking(messages))), slack=0)
         declared, slack, number = self._tools(params)
@@ -136,15 +144,20 @@ class ClaudeCounter:
             # What no recording tells of the newest models is assumed to be what is known of others.
             unknown = self._generation.name == "5"
             total.guess(prompt, slack=300 if unknown else 20 + prompt // 25)
+            if not forced and _serial(params) and self._generation.name in _ABOUT_SEVERAL:
+                total.guess(
+                    -given.serial, slack=0 if self._generation.name == "4.5" else given.serial
+                )
             total.guess(declared + self._text(named), slack)
-            if budgeted and _interleaved(params):
+            interleaves = budgeted and self._generation.interleaves
+            if interleaves and _interleaved(params):
                 total.guess(given.interleaved, slack=10)
-            elif budgeted:
+            elif interleaves:
                 total.slack += given.interleaved  # the client may send that header by itself
         if (schema := _schema(params)) is not None:
-            written = msgspec.json.encode(schema, enc_hook=str).decode()
-            tokens = self._text(written)
-            total.guess(given.schema + tokens, slack=40 + tokens // 4)
+            # Counts closest as JSON over many lines.
+            tokens = self._text(json.dumps(schema, indent=2, ensure_ascii=False, default=str))
+            total.guess(given.schema + tokens, slack=20 + tokens // 8)
 
     def _tools(self, params: Mapping[str, Any]) -> tuple[float, float, int]:
         """The tokens of all declared tools, how many more there could be, and how many tools."""
@@ -177,6 +190,18 @@ def _budgeted(params: Mapping[str, Any]) -> bool:
     if isinstance(thinking, dict):
         return thinking.get("type") == "enabled"
     return bool(params.get("reasoning") or params.get("reasoning_effort") not in (None, "none"))
+
+
+def _adaptive(params: Mapping[str, Any]) -> bool:
+    thinking = params.get("thinking")
+    return isinstance(thinking, dict) and thinking.get("type") == "adaptive"
+
+
+def _serial(params: Mapping[str, Any]) -> bool:
+    """Whether only one tool may be called at a time (by OpenAI's name or Anthropic's)."""
+    choice = params.get("tool_choice")
+    one = isinstance(choice, dict) and choice.get("disable_parallel_tool_use") is True
+    return one or params.get("parallel_tool_calls") is False
 
 
 def _interleaved(params: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """How many tokens images, sound and files are, as far as they tell it themselves.
 
-Sources: OpenAI, "Images and vision: calculating costs"; Anthropic, "Vision: evaluate image size"
-and "PDF support: estimate your costs".
+Sources: OpenAI, "Images and vision: calculating costs"; Anthropic, "Images and vision" and "PDF
+support: estimate your costs".
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from typing import Final, NamedTuple
 
 # An image that is only a URL is taken to be a usual one.
 UNKNOWN_SIZE: Final = (1024, 1024)
+
+# What frames a file of text, as recorded.
+FILE: Final = 45
 
 # Bytes of an image in which its size stands; a JPEG can carry a preview before it.
 _HEADER: Final = 96_000
@@ -79,13 +82,19 @@ def _patches(rule: Patches, width: int, height: int) -> int:
     return math.ceil(min(count, rule.most) * rule.factor) + 2
 
 
-def claude_image(source: str) -> Media:
-    """Width x height / 750, once it fits into 1568 pixels and 1.15 megapixels."""
+def claude_image(source: str, *, newer: bool) -> Media:
+    """A token for each patch of 28 pixels, once it fits; three frame it.
+
+    Args:
+        newer: Opus 4.7 and later see larger images.
+    """
+    edge, most = (2576, 4784) if newer else (1568, 1568)
     size = size_of(source)
     width, height = size or UNKNOWN_SIZE
-    scale = min(1.0, 1568 / max(width, height), math.sqrt(1_150_000 / (width * height)))
-    tokens = math.ceil(width * scale * height * scale / 750)
-    return Media(tokens, exact=False, upper=math.ceil(tokens * 1.1) + 5 if size else 1600)
+    scale = min(1.0, edge / max(width, height), math.sqrt(28 * 28 * most / (width * height)))
+    count = math.ceil(width * scale / 28) * math.ceil(height * scale / 28)
+    tokens = min(count, most) + 3
+    return Media(tokens, exact=False, upper=tokens + (tokens // 20 if size else most))
 
 
 def sound(data: str, form: str | None) -> Media:
@@ -111,7 +120,7 @@ def document(source: str, per_page: int) -> Media:
         pages = max(1, len(re.findall(rb"/Type\s*/Page(?![a-zA-Z])", data)))
         return Media(pages * per_page, exact=False, upper=pages * per_page * 3)
     if data:
-        return Media(len(data) // 4, exact=False, upper=len(data) // 2)
+        return Media(FILE + len(data) // 4, exact=False, upper=2 * FILE + len(data) // 2)
     return Media(per_page, exact=False, upper=per_page * 10)
 
 

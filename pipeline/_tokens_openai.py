@@ -14,6 +14,7 @@ from scallion import _tokens_media as media
 from scallion._tokens_memory import Memory
 from scallion._tokens_parts import (
     Call,
+    Document,
     File,
     Image,
     Result,
@@ -71,6 +72,7 @@ _DIALECTS: tuple[tuple[str, Dialect], ...] = (
     (r"gpt-5-nano", _HARMONY._replace(images=media.Patches(1.5))),
     (r"gpt-5(\.[123])?(-|$)|codex", _HARMONY._replace(images=media.Tiles(70, 140))),
     (r"gpt-5|gpt-6", _HARMONY._replace(images=media.Patches(1.2, 2500))),
+    (r"o1-(mini|preview)", Dialect(frame=8, prime=0)),
     (r"o4-mini", _O_SERIES._replace(images=media.Patches(1.72))),
     (r"o\d", _O_SERIES),
 )
@@ -139,7 +141,7 @@ class OpenAICounter:
 
     def _part(self, part: Part, tally: Tally) -> None:
         match part:
-            case Text(text):
+            case Text(text) | Document(text):
                 tally.tokens += self.encoder.count(text)
             case Result(parts):
                 tally.guess(0, slack=4)
@@ -165,14 +167,14 @@ class OpenAICounter:
             f'{{"recipient_name":"functions.{call.name}","parameters":{call.arguments or "{}"}}}'
             for call in calls
         )
-        tokens = 10 + count(f'{{"tool_uses":[{uses}]}}') + 7 * len(calls)
+        tokens = 9 + count(f'{{"tool_uses":[{uses}]}}') + 7 * len(calls)
         tally.guess(tokens, slack=6 * len(calls))
 
     def _extras(
         self, total: Tally, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any]
     ) -> None:
         """Tools, their choice, and the schema of the answer: what stands before the messages."""
-        schema = _schema_of(params)
+        schema, flat_schema = _schema_of(params)
         declared, flat = self._tools(params)
         if not declared and schema is None:
             return
@@ -183,6 +185,8 @@ class OpenAICounter:
             if reasoning and self._direct and not flat:
                 # The chat endpoint tells these models more about tools than the others do.
                 frame = 90
+            elif flat and not reasoning:
+                frame -= 6
             elif system and not reasoning:
                 frame -= 4
             total.guess(frame + declared, slack=6 + declared // 12)
@@ -193,6 +197,8 @@ class OpenAICounter:
             tokens = self.encoder.count(answer_schema(schema))
             # Alone it opens a message of its own; behind tools or a system prompt it continues one.
             frame = 5 if declared else 8 if system or reasoning else 12
+            if flat_schema and not declared and not (system and not reasoning):
+                frame = 4 if reasoning else 5
             total.guess(frame + tokens, slack=4 + tokens // 8)
 
     def _tools(self, params: Mapping[str, Any]) -> tuple[int, bool]:
@@ -219,10 +225,10 @@ class OpenAICounter:
         return 7 + self.encoder.count(name) if isinstance(name, str) else 0
 
 
-def _schema_of(params: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The `json_schema` of `response_format`, if there is one."""
+def _schema_of(params: Mapping[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+    """The `json_schema` of `response_format`, and whether it has the form of the Responses."""
     given = params.get("response_format")
     if not isinstance(given, dict) or given.get("type") != "json_schema":
-        return None
+        return None, False
     inner = given.get("json_schema")
-    return inner if isinstance(inner, dict) else given
+    return (inner, False) if isinstance(inner, dict) else (given, True)

@@ -18,7 +18,17 @@ import msgspec
 from scallion import _tokens_media as media
 from scallion._tokens_claude import declared
 from scallion._tokens_memory import Memory
-from scallion._tokens_parts import Call, File, Image, Result, Sound, Text, parts_of, tools_of
+from scallion._tokens_parts import (
+    Call,
+    Document,
+    File,
+    Image,
+    Result,
+    Sound,
+    Text,
+    parts_of,
+    tools_of,
+)
 from scallion._tokens_tally import Tally, key_of, tally_messages
 
 if TYPE_CHECKING:
@@ -125,7 +135,7 @@ class OtherCounter:
 
     def _part(self, part: Part, tally: Tally) -> None:
         match part:
-            case Text(text):
+            case Text(text) | Document(text):
                 tally.tokens += self._encoder.count(text)
             case Call(name, arguments, _):
                 tally.guess(self._encoder.count(name + arguments) + 12, slack=20)

@@ -32,6 +32,13 @@ class File(NamedTuple):
     source: str
 
 
+class Document(NamedTuple):
+    """A file that is text already. `source` is empty if its text follows in parts of its own."""
+
+    source: str
+    cited: bool
+
+
 class Call(NamedTuple):
     name: str
     arguments: str
@@ -48,7 +55,7 @@ class Thinking(NamedTuple):
     text: str
 
 
-Part = Text | Image | Sound | File | Call | Result | Thinking
+Part = Text | Image | Sound | File | Document | Call | Result | Thinking
 
 
 def parts_of(message: Mapping[str, Any]) -> Iterator[Part]:
@@ -96,11 +103,15 @@ def _part(part: dict[str, Any]) -> Iterator[Part]:
     elif kind in ("file", "input_file"):
         file = _dict(part.get("file")) or part
         yield File(_text(file.get("file_data")) or _text(file.get("file_url")))
+    elif kind == "video_url":
+        yield File(_text(_dict(part.get("video_url")).get("url")))
     elif kind == "document":
         source = _dict(part.get("source"))
+        cited = _dict(part.get("citations")).get("enabled") is True
         if source.get("type") == "text":
-            yield Text(_text(source.get("data")))
+            yield Document(_text(source.get("data")), cited)
         elif source.get("type") == "content":
+            yield Document("", cited)
             yield from _content(source.get("content"))
         else:
             yield File(_source(part))
@@ -150,14 +161,14 @@ def tools_of(params: Mapping[str, Any]) -> list[Tool]:
     found = []
     for each in (*_list(params.get("tools")), *_list(params.get("functions"))):
         tool = _dict(each)
-        inner = _dict(tool.get("function"))
+        flat = tool.get("type") == "function" and bool(_text(tool.get("name")))
+        inner = {} if flat else _dict(tool.get("function"))
         given = inner or tool
         schema = given.get("parameters", given.get("input_schema"))
         name = _text(given.get("name"))
         # A tool without a schema is one of the provider's own, which nobody can count.
-        if name and not tool.get("defer_loading") and (inner or schema is not None):
+        if name and not tool.get("defer_loading") and (inner or flat or schema is not None):
             described = _text(given.get("description")) or None
-            flat = tool.get("type") == "function" and not inner
             found.append(Tool(name, described, _dict(schema), flat))
     return found
 

@@ -1,7 +1,7 @@
 """What o200k's tokens weigh for Claude, and what is known of Claude's generations.
 
-Common words weigh one, rare words nearly two, signs of other scripts more than two: the fitted
-numbers are in data/tokens.json.
+Common words weigh one, rare words nearly two, rare names and signs of other scripts more than two:
+the fitted numbers are in data/tokens.json.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Coefficients(msgspec.Struct, frozen=True):
 
     Attributes:
         common, usual, rare: Words whose rank in o200k is below 20,000, below 80,000, above.
+        usual_name, rare_name: The latter two, if they have a capital letter.
         digits, mark, marks, blank, other: Numbers, one mark, several marks, white space, and what
             is not ASCII.
         newer: Factor on all of these for the tokenizer of Opus 4.7 and later.
@@ -35,8 +36,10 @@ class Coefficients(msgspec.Struct, frozen=True):
         argument: Each argument of a call.
         thinking: Thinking with a budget.
         interleaved: Thinking between tool calls.
+        serial: What the prompt about tools is shorter by, of the generations since 4.5, if the
+            model may call only one at a time.
         tool: Each tool that is declared.
-        schema: The structure of an answer.
+        schema: Around the schema of an answer.
         tools: The prompt about tools by generation: while the model may choose, and while it must
             use one.
     """
@@ -44,6 +47,8 @@ class Coefficients(msgspec.Struct, frozen=True):
     common: float
     usual: float
     rare: float
+    usual_name: float
+    rare_name: float
     digits: float
     mark: float
     marks: float
@@ -55,6 +60,7 @@ class Coefficients(msgspec.Struct, frozen=True):
     argument: float
     thinking: float
     interleaved: float
+    serial: float
     tool: float
     schema: float
     tools: dict[str, tuple[float, float]]
@@ -71,10 +77,16 @@ def coefficients() -> Coefficients:
 
 
 class Generation(NamedTuple):
-    """Models that share a prompt about tools, and whether they have the newer tokenizer."""
+    """Models that share a prompt about tools.
+
+    Attributes:
+        newer: They have the tokenizer of Opus 4.7 and later.
+        interleaves: They can think between tool calls.
+    """
 
     name: str
-    newer: bool
+    newer: bool = False
+    interleaves: bool = True
 
 
 def generation(model: str) -> Generation:
@@ -89,12 +101,12 @@ def generation(model: str) -> Generation:
     if version >= (4, 7):
         return Generation("4.7", newer=True)
     if version >= (4, 5):
-        return Generation("4.5", newer=False)
+        return Generation("4.5")
     if version >= (3, 7) or (version == (3, 5) and tier == "sonnet" and "20240620" not in model):
-        return Generation("4", newer=False)
+        return Generation("4", interleaves=version >= (4, 0))
     if tier == "haiku":
-        return Generation("haiku-3", newer=False)
-    return Generation("opus-3" if tier == "opus" else "sonnet-3", newer=False)
+        return Generation("haiku-3", interleaves=False)
+    return Generation("opus-3" if tier == "opus" else "sonnet-3", interleaves=False)
 
 
 def kind_of(token: int, spelled: bytes) -> str:
@@ -108,7 +120,10 @@ def kind_of(token: int, spelled: bytes) -> str:
         return "digits"
     if not any(chr(byte).isalnum() for byte in bare):
         return "mark" if len(bare) == 1 else "marks"
-    return "common" if token < 20_000 else "usual" if token < 80_000 else "rare"
+    if token < 20_000:
+        return "common"
+    kind = "usual" if token < 80_000 else "rare"
+    return kind if bare.islower() else f"{kind}_name"
 
 
 class Weights(dict[int, float]):

@@ -60,6 +60,8 @@ def request_of(row: dict[str, Any]) -> Asked:
     """A recorded request in OpenAI's shape."""
     prefix = "openrouter/" if row["provider"] == "openrouter" else ""
     params = {**row["params"], "tools": row["tools"]}
+    if row.get("functions"):
+        params["functions"] = row["functions"]
     messages: list[dict[str, Any]]
     if "input" in row:
         messages = responses_messages(row["input"])
@@ -137,9 +139,9 @@ def group_of(row: dict[str, Any], kind: str) -> str:
         owner += " Responses"
     if kind:
         return owner + kind
-    tools = row["tools"] or row["params"].get("functions") or uses_tools(row)
+    tools = row["tools"] or row.get("functions") or uses_tools(row)
     schema = row["params"].get("response_format") or row["params"].get("text")
-    schema = schema or row["params"].get("output_format")
+    schema = schema or row["params"].get("output_format") or row["params"].get("output_config")
     what = "tools" if tools else "answer schema" if schema else "text"
     reasoning = model.startswith(("o1", "o3", "o4", "gpt-5", "codex")) and "-chat" not in model
     return f"{owner}, {what}{', reasoning' if reasoning and what == 'text' else ''}"

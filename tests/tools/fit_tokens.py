@@ -36,6 +36,8 @@ PRIORS: dict[str, tuple[float, float]] = {
     "common": (1.0, 1.0),
     "usual": (1.05, 1.0),
     "rare": (1.7, 1.0),
+    "usual_name": (1.05, 1.0),
+    "rare_name": (1.7, 1.0),
     "digits": (1.2, 1.0),
     "mark": (1.0, 1.0),
     "marks": (1.3, 1.0),
@@ -47,7 +49,7 @@ PRIORS: dict[str, tuple[float, float]] = {
     "thinking": (28.0, 0.01),
     "interleaved": (150.0, 0.01),
     "tool": (1.0, 5.0),
-    "schema": (160.0, 0.01),
+    "schema": (80.0, 0.01),
 }
 # While a tool may, and while it must be used. Anthropic, "Tool use: pricing", for generations to 4;
 # later ones as recorded.
@@ -77,7 +79,7 @@ def request_of(row: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any
 
 def unit(name: str | None) -> Coefficients:
     """All coefficients 0, but the one called `name` 1; `tools:4.5:1` is one of a generation's."""
-    flat = dict.fromkeys((*PRIORS, "newer"), 0.0)
+    flat = dict.fromkeys((*PRIORS, "newer", "serial"), 0.0)
     tools = {each: [0.0, 0.0] for each in TOOLS}
     flat["newer"] = 1.0
     if name in flat:
@@ -187,8 +189,8 @@ def report(title: str, errors: dict[str, list[float]]) -> None:
         print(f"  {kind}: {len(sizes)} requests, median {median(sizes):.1%}, p95 {p95:.1%}")
 
 
-def fit_claude(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """All coefficients of the estimate for Claude."""
+def fit_claude(rows: list[dict[str, Any]], routed: list[dict[str, Any]]) -> dict[str, Any]:
+    """All coefficients of the estimate for Claude, the last from requests over OpenRouter."""
     classic = Regression([row for row in rows if not generation(row["model"]).newer])
     everything = list(range(len(classic.rows)))
     folders = sorted({folder_of(row) for row in classic.rows})
@@ -218,7 +220,21 @@ def fit_claude(rows: list[dict[str, Any]]) -> dict[str, Any]:
         each: [round(solution[f"tools:{each}:{forced}"], 1) for forced in (0, 1)] for each in TOOLS
     }
     fit_newer([row for row in rows if generation(row["model"]).newer], coefficients)
+    coefficients["serial"] = fit_serial(routed, coefficients)
     return coefficients
+
+
+def fit_serial(rows: list[dict[str, Any]], coefficients: dict[str, Any]) -> float:
+    """How much less the requests take that allow one tool call at a time, in the middle."""
+    given = msgspec.convert({**coefficients, "serial": 0.0}, Coefficients)
+    more = []
+    for row in rows:
+        params = {**row["params"], "tools": row["tools"]}
+        if "claude" in row["model"] and row["tools"] and params.get("parallel_tool_calls") is False:
+            counter = ClaudeCounter(encoder("o200k_base"), row["model"].replace(".", "-"), given)
+            said = counter.estimate(row["messages"], params).tokens
+            more.append(said - row["reported_input_tokens"])
+    return round(median(more), 1)
 
 
 def fit_newer(rows: list[dict[str, Any]], coefficients: dict[str, Any]) -> None:
@@ -229,7 +245,8 @@ def fit_newer(rows: list[dict[str, Any]], coefficients: dict[str, Any]) -> None:
     """
     best, best_loss = coefficients, math.inf
     for percent in range(95, 136):
-        given = {**coefficients, "newer": percent / 100, "tools": dict(coefficients["tools"])}
+        tools = dict(coefficients["tools"])
+        given = {**coefficients, "newer": percent / 100, "serial": 0.0, "tools": tools}
         left: dict[tuple[str, int], list[float]] = defaultdict(list)
         errors = []
         for _ in range(2):  # once to find the prompts, once with them
@@ -303,7 +320,9 @@ def main() -> None:
     output = Path(sys.argv[2]) if len(sys.argv) > 2 else DATA
     data = {
         "about": "Fitted by tests/tools/fit_tokens.py to recorded requests; no text of them is kept.",
-        "claude": fit_claude(rows_of(folder / "anthropic_messages.jsonl")),
+        "claude": fit_claude(
+            rows_of(folder / "anthropic_messages.jsonl"), rows_of(folder / "openrouter.jsonl")
+        ),
         "others": fit_others(rows_of(folder / "openrouter.jsonl")),
     }
     output.write_text(json.dumps(data, indent=1) + "\n")

@@ -117,15 +117,24 @@ def test_no_image_costs_more_than_the_most(width, height):
     source = url(png(width, height))
     assert image(Tiles(85, 170), source, None).tokens <= 85 + 8 * 170
     assert image(Patches(1.2, 2500), source, None).tokens <= 3002
-    assert claude_image(source).tokens <= 1600
+    assert claude_image(source, newer=False).tokens <= 1568 + 3
+    assert claude_image(source, newer=True).tokens <= 4784 + 3
 
 
 @pytest.mark.parametrize(
-    ("size", "tokens"), [((200, 200), 54), ((1000, 1000), 1334), ((1092, 1092), 1534)]
+    ("size", "classic", "newer"),
+    [
+        ((60, 30), 3 * 2, 3 * 2),  # as recorded
+        ((166, 282), 6 * 11, 6 * 11),  # as recorded
+        ((1000, 1000), 36 * 36, 36 * 36),
+        ((1120, 1120), 40 * 40 - 32, 40 * 40),  # 1,568 patches are the most
+        ((3136, 28), 56, 92),  # shrunk to 1,568 and to 2,576 pixels
+    ],
 )
-def test_images_for_claude_cost_their_pixels(size, tokens):
-    # The table of Anthropic's documentation ("about 54, 1334, 1590"), the last one now shrunk.
-    assert claude_image(url(png(*size))).tokens == tokens
+def test_images_for_claude_cost_their_patches(size, classic, newer):
+    source = url(png(*size))
+    assert claude_image(source, newer=False).tokens == classic + 3
+    assert claude_image(source, newer=True).tokens == newer + 3
 
 
 def wav(seconds):
@@ -147,7 +156,7 @@ def test_a_pdf_counts_by_its_pages_and_other_files_by_their_size():
     pdf = b"%PDF-1.4 << /Type /Pages >> " + b"<< /Type /Page >> " * 3
     found = document(url(pdf, "application/pdf"), 1000)
     assert (found.tokens, found.exact) == (3000, False)
-    assert document(url(b"a,b\n" * 100, "text/csv"), 1000).tokens == 100
+    assert document(url(b"a,b\n" * 100, "text/csv"), 1000).tokens == 45 + 100
     assert document("https://example.com/a.pdf", 1000).tokens == 1000
     assert document("", 1000).upper >= 5000
 
@@ -171,10 +180,9 @@ def test_parts_that_are_not_text_are_found_in_every_usual_shape():
     assert counted("gpt-4o-mini", {"type": "image_url", "image_url": {"url": picture}}) == 25_501
     block = {"type": "image", "source": {"type": "base64", "data": data, "media_type": "image/png"}}
     assert counted("gpt-4o", block) == 765
-    assert counted("claude-sonnet-4-5", block) == pytest.approx(1399, abs=1)
-    assert counted("claude-sonnet-4-5", {"type": "image_url", "image_url": {"url": picture}}) == (
-        pytest.approx(1399, abs=1)
-    )
+    assert counted("claude-sonnet-4-5", block) == 37 * 37 + 3
+    routed = {"type": "image_url", "image_url": {"url": picture}}
+    assert counted("claude-sonnet-4-5", routed) == 37 * 37 + 3
     assert counted(
         "gpt-audio", {"type": "input_audio", "input_audio": {"data": wav(3), "format": "wav"}}
     ) == (pytest.approx(30, abs=1))

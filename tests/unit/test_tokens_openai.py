@@ -51,6 +51,9 @@ def tokens(model, messages, **params):
         ("gpt-5-chat-latest", 9),
         # the oldest snapshot framed messages with 4
         ("gpt-3.5-turbo-0301", 10),
+        # the first reasoning models framed them with 8, and nothing else
+        ("o1-mini-2024-09-12", 11),
+        ("o1-preview", 11),
     ],
 )
 def test_a_plain_chat_is_counted_exactly(model, count):
@@ -213,6 +216,17 @@ def test_the_chat_endpoint_tells_reasoning_models_more_about_tools():
     assert direct - routed == 81
 
 
+def test_the_responses_form_of_tools_has_its_own_frame():
+    flat = {"type": "function", **WEATHER["function"]}
+    declared = encoder("o200k_base").count(functions([WEATHER["function"]]))
+    assert tokens("gpt-4o", HELLO, tools=[flat]).tokens == 9 + declared + 3
+    assert tokens("o3", HELLO, tools=[flat]).tokens == 8 + declared + 6
+    # A name at the top makes it this form, whatever else there is: only the name is read then.
+    mixed = {**WEATHER, "name": "get_weather"}
+    bare = {"type": "function", "name": "get_weather", "parameters": {}}
+    assert tokens("gpt-4o", HELLO, tools=[mixed]) == tokens("gpt-4o", HELLO, tools=[bare])
+
+
 def test_a_named_choice_costs_its_name():
     chosen = {"type": "function", "function": {"name": "get_weather"}}
     free = tokens("gpt-4o", HELLO, tools=[WEATHER]).tokens
@@ -262,3 +276,14 @@ def test_an_answer_schema_counts():
     written = encoder("o200k_base").count(answer_schema(given["json_schema"]))
     assert tokens("gpt-4o", HELLO, response_format=given).tokens == 9 + 12 + written
     assert tokens("gpt-4o", HELLO, response_format={"type": "json_object"}).tokens == 9
+
+
+def test_the_responses_form_of_an_answer_schema_has_its_own_frame():
+    schema = {"type": "object", "properties": {"answer": {"type": "string"}}}
+    given = {"type": "json_schema", "name": "answer", "schema": schema}
+    written = encoder("o200k_base").count(answer_schema(given))
+    assert tokens("gpt-4o", HELLO, response_format=given).tokens == 9 + 5 + written
+    assert tokens("gpt-5", HELLO, response_format=given).tokens == 8 + 4 + written
+    system = [{"role": "system", "content": "Be brief."}, *HELLO]
+    plain = tokens("gpt-4o", system).tokens
+    assert tokens("gpt-4o", system, response_format=given).tokens == plain + 8 + written
