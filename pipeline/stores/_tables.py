@@ -97,7 +97,10 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
         # After a power cut the newest writes may be gone; after a crash of ours nothing is.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
-        if not _is_ours(connection):
+        with connection:
+            connection.execute("BEGIN")  # one view of the file, while others may be making tables
+            ours = _is_ours(connection)
+        if not ours:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 if not _is_ours(connection):  # nobody else made them meanwhile

@@ -213,7 +213,9 @@ async def test_a_full_disk_is_a_typed_error_and_what_was_there_stays(path, monke
         assert await store.get("small") == b"value 2"
 
 
-def test_many_may_open_a_new_file_at_once(path):
+@pytest.mark.parametrize("file", range(20))  # one in ten caught another half-way, once
+def test_many_may_open_a_new_file_at_once(path, file):
+    del file
     barrier = threading.Barrier(8)
     failures = []
 
