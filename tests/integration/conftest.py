@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scallion import build_pipeline
+from scallion.exceptions import ConnectionError
+from scallion.middlewares import retry
 from support.llama_server import MODEL, LlamaServer
 from support.llmock import LLMock
 from support.server_process import ServerProcess, running
@@ -49,24 +51,34 @@ def style(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def asking(llama: LlamaServer, style: str) -> Pipeline:
+    """A pipeline that forgives the server for closing what it promised to keep alive.
+
+    It does so after some streams, and on a busy machine the next request is written by then.
+    """
+    return build_pipeline(
+        [retry(on=ConnectionError, wait_initial=0.01)], provider=llama.provider(style), model=MODEL
+    )
+
+
 @pytest.fixture
 async def llm(llama: LlamaServer, style: str) -> AsyncIterator[Pipeline]:
     """A pipeline to llama.cpp's server, by each of its APIs."""
-    async with build_pipeline(provider=llama.provider(style), model=MODEL) as pipeline:
+    async with asking(llama, style) as pipeline:
         yield pipeline
 
 
 @pytest.fixture
 async def anthropic_llm(llama: LlamaServer) -> AsyncIterator[Pipeline]:
     """A pipeline to llama.cpp's server, by Anthropic's API."""
-    async with build_pipeline(provider=llama.provider("anthropic"), model=MODEL) as pipeline:
+    async with asking(llama, "anthropic") as pipeline:
         yield pipeline
 
 
 @pytest.fixture
 async def openai_llm(llama: LlamaServer) -> AsyncIterator[Pipeline]:
     """A pipeline to llama.cpp's server, by OpenAI's API."""
-    async with build_pipeline(provider=llama.provider("openai"), model=MODEL) as pipeline:
+    async with asking(llama, "openai") as pipeline:
         yield pipeline
 
 

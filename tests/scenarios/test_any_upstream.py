@@ -92,7 +92,7 @@ def check(seen, calls, stack):
         assert all(a.status != "completed" for a in seen.attempts)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(behaviours, max_size=12), stacks, st.data(), st.booleans())
 def test_what_comes_is_what_the_model_says(script, stack, data, streams):
     split = data.draw(st.integers(0, len(stack)))
@@ -117,7 +117,7 @@ def test_what_comes_is_what_the_model_says(script, stack, data, streams):
     assert seen.texts == texts
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(late_behaviours, max_size=8),
     stacks,

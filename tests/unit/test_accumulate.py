@@ -19,7 +19,7 @@ from scallion.types import (
     Usage,
 )
 
-few = settings(max_examples=60, deadline=None)  # each example is a whole answer
+few = settings(max_examples=60)  # each example is a whole answer
 
 
 def chunk(finish_reason=None, index=0, **delta):
