@@ -8,11 +8,16 @@ Importing this imports nothing else: each name below is loaded when it is first 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import costs as costs
     from . import exceptions as exceptions
     from . import middlewares as middlewares
     from . import providers as providers
+    from . import stores as stores
+    from . import testing as testing
+    from . import tokens as tokens
     from . import types as types
     from ._clock import Clock as Clock
+    from ._order import OrderWarning as OrderWarning
     from ._pipeline import Handler as Handler
     from ._pipeline import Middleware as Middleware
     from ._pipeline import Pipeline as Pipeline
@@ -32,6 +37,7 @@ _HOME = {
     "Context": "_request",
     "Handler": "_pipeline",
     "Middleware": "_pipeline",
+    "OrderWarning": "_order",
     "Outcome": "_response",
     "Pipeline": "_pipeline",
     "Request": "_request",
@@ -39,7 +45,16 @@ _HOME = {
     "ResponseStream": "_pipeline",
     "build_pipeline": "_pipeline",
 }
-_MODULES = ("costs", "exceptions", "middlewares", "providers", "stores", "tokens", "types")
+_MODULES = (
+    "costs",
+    "exceptions",
+    "middlewares",
+    "providers",
+    "stores",
+    "testing",
+    "tokens",
+    "types",
+)
 
 __all__ = [
     "Attempt",
@@ -47,6 +62,7 @@ __all__ = [
     "Context",
     "Handler",
     "Middleware",
+    "OrderWarning",
     "Outcome",
     "Pipeline",
     "Request",

@@ -7,8 +7,7 @@ import weakref
 
 import pytest
 
-from scallion import Context, Pipeline, Request, Response, build_pipeline
-from scallion._order import OrderWarning
+from scallion import Context, OrderWarning, Pipeline, Request, Response, build_pipeline
 from scallion.exceptions import (
     InvalidRequestError,
     ServerError,

@@ -5,9 +5,8 @@ import pickle
 
 import pytest
 
-from scallion import Context, Request, Response, build_pipeline
+from scallion import Context, OrderWarning, Request, Response, build_pipeline
 from scallion import exceptions as e
-from scallion._order import OrderWarning
 from scallion.middlewares import RetryBudget, retry
 from scallion.middlewares._retry import wait_before_retry
 from scallion.testing import ManualClock

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from scallion import exceptions
+from scallion._order import RULES
 from support.upstream import Received, Reply, Upstream, completion, completion_stream, message
 from support.upstream import message_stream as streamed_message
 
@@ -149,3 +150,11 @@ def test_the_readme_draws_the_tree_of_errors_as_the_module_does():
         if block.text.startswith("LLMClientError") and "──" in line
     ]
     assert shown == tree
+
+
+def test_the_order_page_gives_every_rule_in_its_own_words():
+    page = (ROOT / "docs/order.md").read_text("utf-8")
+    for rule in RULES:
+        mode = f'mode="{rule.mode}"' if rule.mode else ""
+        assert f"| `{rule.inner}()` inside `{rule.outer}({mode})` |" in page
+    assert page.count("()` inside `") == len(RULES)
