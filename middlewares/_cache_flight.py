@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from scallion._limits import time_limit
+from scallion._limits import TimeLimit
 
 if TYPE_CHECKING:
     from scallion._clock import Clock, TimerHandle
@@ -38,7 +38,7 @@ class Flight:
         Raises:
             builtins.TimeoutError: it was not over by the deadline.
         """
-        async with time_limit(clock, deadline):
+        with TimeLimit(clock, deadline):
             await self._over.wait()
         return self._entry
 

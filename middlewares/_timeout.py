@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 from typing import TYPE_CHECKING
 
 from scallion._layer import layer
-from scallion._limits import ReadLimit, expired, time_limit
+from scallion._limits import CallLimit, ReadLimit
 
 if TYPE_CHECKING:
     from scallion._pipeline import Handler, Middleware
@@ -42,24 +41,19 @@ def timeout(
         raise ValueError("timeout() needs total=, first_token= or inter_chunk=, in seconds above 0")
 
     async def middleware(request: Request, call_next: Handler) -> Response:
-        clock = request.context.clock
-        began = clock.now()
+        began = request.context.clock.now()
         limits = {"total": total, "first_token": first_token if request.stream else None}
         expiries = [(s, name) for name, s in limits.items() if s is not None]
         if not expiries:
             response = await call_next(request)
         else:
             seconds, name = min(expiries)
-            limit = None
-            try:
-                async with time_limit(clock, began + seconds) as limit:
-                    response = await call_next(request)
-            except builtins.TimeoutError:
-                if limit is None or not limit.expired:
-                    raise
-                raise expired(name, request, seconds) from None
-        if total is not None or inter_chunk is not None:
-            response.limit_reads(ReadLimit(began=began, total=total, inter_chunk=inter_chunk))
+            with CallLimit(request, began + seconds, name, seconds):
+                response = await call_next(request)
+        if total is not None:
+            response.limit_reads(ReadLimit("total", total, began + total))
+        if inter_chunk is not None:
+            response.limit_reads(ReadLimit("inter_chunk", inter_chunk))
         return response
 
     return middleware

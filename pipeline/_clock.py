@@ -21,7 +21,7 @@ class TimerHandle(Protocol):
 
 
 class Clock:
-    """Real time: the event loop's clock for waiting, the calendar for time stamps."""
+    """Real time: the system's steady clock, and the calendar for time stamps."""
 
     def now(self) -> float:
         """Seconds that only ever grow; the origin means nothing."""
@@ -37,4 +37,5 @@ class Clock:
 
     def call_at(self, when: float, callback: Callable[[], object]) -> TimerHandle:
         """Call back at `when`, in `now()` seconds, in the running event loop."""
-        return asyncio.get_running_loop().call_at(when, callback)
+        # By the seconds that are left: the loop's own clock may begin elsewhere, as uvloop's does.
+        return asyncio.get_running_loop().call_later(when - self.now(), callback)

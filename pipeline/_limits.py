@@ -1,79 +1,220 @@
-"""Limits of time: on something awaited once, and on the reads of a stream."""
+"""Limits of time: on something awaited once, and on the reads of a stream.
+
+A limit cancels the task that waits, and makes an error of that cancellation, and of no other. It tells
+them apart as `asyncio.timeout` does: a task counts its cancellations, so what somebody else wanted is
+still counted when the limit has taken its own back.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+import builtins
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
 
 from .exceptions import TimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from typing import Self
 
-    from ._clock import Clock
-    from ._request import Request
-
-
-class TimeLimit:
-    """Whether a `time_limit` is what ended its body."""
-
-    __slots__ = ("expired",)
-
-    def __init__(self) -> None:
-        self.expired = False
+    from ._clock import Clock, TimerHandle
+    from ._request import Context, Request
 
 
-@asynccontextmanager
-async def time_limit(clock: Clock, when: float) -> AsyncIterator[TimeLimit]:
-    """Cancel what is awaited in the body at `when`, and raise the builtin `TimeoutError` then.
+class _Limit:
+    """What limits have in common.
 
-    asyncio's own timeout does the delicate part (telling its cancellation from the caller's); the
-    injected clock only pulls its trigger. A `TimeoutError` of the body's own passes through, and
-    `expired` tells the two apart.
+    Attributes:
+        error: What it raises, once it has run out.
     """
-    limit = TimeLimit()
-    async with asyncio.timeout(None) as timeout:
 
-        def expire() -> None:
-            limit.expired = True
-            timeout.reschedule(asyncio.get_running_loop().time())
+    __slots__ = ("_cancelling", "_context", "_task", "error")
 
-        timer = clock.call_at(when, expire)
-        try:
-            yield limit
-        finally:
-            timer.cancel()
+    def __init__(self, context: Context | None) -> None:
+        self._context = context
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self.error: Exception | None = None
+
+    def _expire(self, error: Exception) -> None:
+        assert self._task is not None
+        self.error = error
+        if self._context is not None and self._context.expired is None:
+            self._context.expired = self
+        self._task.cancel()
+
+    def _raise(self, ended_by: BaseException | None) -> None:
+        """Raise the error, unless something else has ended the body."""
+        assert self._task is not None
+        error, self.error = self.error, None
+        if self._context is not None and self._context.expired is self:
+            self._context.expired = None
+        nobody_else = self._task.uncancel() <= self._cancelling
+        if nobody_else and isinstance(ended_by, asyncio.CancelledError):
+            assert error is not None
+            raise error from None
 
 
-class ReadLimit:
+class TimeLimit(_Limit):
+    """`with TimeLimit(clock, when):` ends what is awaited inside at `when`.
+
+    Raises:
+        builtins.TimeoutError: it did. One of the body's own passes through.
+    """
+
+    __slots__ = ("_clock", "_timer", "_when")
+
+    def __init__(self, clock: Clock, when: float, context: Context | None = None) -> None:
+        super().__init__(context)
+        self._clock = clock
+        self._when = when
+
+    def __enter__(self) -> Self:
+        self._task = task = _this_task()
+        self._cancelling = task.cancelling()
+        self._timer: TimerHandle = self._clock.call_at(self._when, self._fire)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._timer.cancel()
+        if self.error is not None:
+            self._raise(error)
+
+    def _fire(self) -> None:
+        self._expire(builtins.TimeoutError())
+
+
+class CallLimit(TimeLimit):
+    """A `TimeLimit` on a handler's work for a request; `name` is a `TimeoutError`'s `limit`.
+
+    Raises:
+        TimeoutError: it ended it.
+    """
+
+    __slots__ = ("_name", "_request", "_seconds")
+
+    def __init__(
+        self, request: Request, when: float, name: str, seconds: float | None = None
+    ) -> None:
+        super().__init__(request.context.clock, when, request.context)
+        self._request = request
+        self._name = name
+        self._seconds = seconds
+
+    def _fire(self) -> None:
+        self._expire(expired(self._name, self._request, self._seconds))
+
+
+class ReadLimit(NamedTuple):
     """How long the reads of one stream may take.
 
     Attributes:
-        waited: Seconds spent waiting for the provider since the last content. What the consumer
-            does between two reads is not the provider's time, and is not in it.
-        seconds: What was configured, by name.
+        name: As in a `TimeoutError`'s `limit`.
+        seconds: What was configured: from content to content, unless `at` says otherwise.
+        at: When all of the stream must have been read.
     """
 
-    __slots__ = ("_total_at", "seconds", "waited")
+    name: str
+    seconds: float
+    at: float | None = None
 
-    def __init__(
-        self, *, began: float, total: float | None = None, inter_chunk: float | None = None
-    ) -> None:
+
+class ReadLimits(_Limit):
+    """The limits on the reads of one stream: `with limits:` around each of them.
+
+    One timer serves them all. What is due moves on with the content, and the timer stays: if it goes
+    off too early it is set anew. So a read costs two looks at the clock.
+
+    Attributes:
+        provider: Whose stream it is, for the error. By default the last that was asked.
+        waited: Seconds spent waiting for the provider since the last content. What the consumer
+            does between two reads is not the provider's time, and is not in it.
+    """
+
+    __slots__ = (
+        "_began", "_clock", "_due", "_ends_at", "_fires_at", "_gap", "_limits", "_request", "_timer",
+        "provider", "waited",
+    )  # fmt: skip
+
+    def __init__(self, request: Request, provider: str | None) -> None:
+        super().__init__(request.context)
+        self._request = request
+        self._clock = request.context.clock
+        self._limits: list[ReadLimit] = []
+        self._ends_at = self._gap = self._due = self._fires_at = inf
+        self._timer: TimerHandle | None = None
+        self.provider = provider
         self.waited = 0.0
-        self.seconds = {"total": total, "inter_chunk": inter_chunk}
-        self._total_at = None if total is None else began + total
 
-    def expiries(self, now: float) -> Iterator[tuple[float, str, float | None]]:
-        """When a read that begins now must be over, and the limit's name and seconds."""
-        if self._total_at is not None:
-            yield self._total_at, "total", self.seconds["total"]
-        inter_chunk = self.seconds["inter_chunk"]
-        if inter_chunk is not None:
-            yield now + inter_chunk - self.waited, "inter_chunk", inter_chunk
+    def __len__(self) -> int:
+        return len(self._limits)
+
+    def add(self, limit: ReadLimit) -> None:
+        """Limit the reads from now on."""
+        self._change([*self._limits, limit])
+
+    def drop(self, count: int) -> None:
+        """Forget the first so many: those who set them are no longer there."""
+        self._change(self._limits[count:])
+
+    def stop(self) -> None:
+        """There will be no more reads."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def __enter__(self) -> Self:
+        self._began = began = self._clock.now()
+        due = min(began + self._gap - self.waited, self._ends_at)
+        deadline = self._request.context.deadline
+        if deadline is not None and deadline < due:
+            due = deadline
+        self._due = due
+        if due <= began:
+            raise self._what_ran_out()
+        self._task = task = _this_task()
+        self._cancelling = task.cancelling()
+        if due < self._fires_at:
+            self.stop()
+            self._set_timer()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.waited += self._clock.now() - self._began
+        try:
+            if self.error is not None:
+                self._raise(error)
+        finally:
+            self._task = None
+
+    def _change(self, limits: list[ReadLimit]) -> None:
+        self._limits = limits
+        self._ends_at = min((x.at for x in limits if x.at is not None), default=inf)
+        self._gap = min((x.seconds for x in limits if x.at is None), default=inf)
+
+    def _set_timer(self) -> None:
+        self._fires_at = self._due
+        self._timer = self._clock.call_at(self._due, self._fire)
+
+    def _fire(self) -> None:
+        self._timer, self._fires_at = None, inf
+        if self._task is None:
+            return  # nobody waits: the next read sets it again
+        if self._clock.now() < self._due:
+            self._set_timer()
+        else:
+            self._expire(self._what_ran_out())
+
+    def _what_ran_out(self) -> TimeoutError:
+        for name, seconds, at in self._limits:
+            if self._due == (self._began + seconds - self.waited if at is None else at):
+                return expired(name, self._request, seconds, self.provider)
+        return expired("deadline", self._request, None, self.provider)
 
 
-def expired(name: str, request: Request, seconds: float | None = None) -> TimeoutError:
+def expired(
+    name: str, request: Request, seconds: float | None = None, provider: str | None = None
+) -> TimeoutError:
     """The error for a limit that ran out; `name` is `deadline`, `total`, … as in its `limit`."""
     message = {
         "deadline": "the call's deadline has passed",
@@ -81,5 +222,23 @@ def expired(name: str, request: Request, seconds: float | None = None) -> Timeou
         "first_token": f"no content came within {seconds} s",
         "inter_chunk": f"no further content came for {seconds} s",
     }[name]
-    provider = getattr(request.provider, "name", None)
-    return TimeoutError(message, limit=name, provider=provider, model=request.model)
+    asked, model = getattr(request.provider, "name", None), request.model
+    if request.context.attempts:  # a layer further in may have chosen whom to ask
+        attempt = request.context.attempts[-1]
+        asked, model = attempt.provider, attempt.model
+    return TimeoutError(message, limit=name, provider=provider or asked, model=model)
+
+
+def what_ended(error: BaseException, context: Context) -> BaseException:
+    """The limit's error where `error` is a limit's cancellation, on its way out to it."""
+    limit = context.expired
+    if limit is None or limit.error is None or not isinstance(error, asyncio.CancelledError):
+        return error
+    return limit.error
+
+
+def _this_task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a limit of time needs a task that it can end")
+    return task

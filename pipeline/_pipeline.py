@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import builtins
 import inspect
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._clock import Clock
 from ._layer import Layer
-from ._limits import expired, time_limit
+from ._limits import CallLimit, what_ended
+from ._opened import keep_one, note
 from ._order import OrderWarning, complaints
-from ._request import Attempt, Context, Request, as_messages, raise_problems
+from ._request import Attempt, Context, Request, as_messages
 from ._response import Response
 from .exceptions import InvalidRequestError, LLMClientError
 
@@ -29,62 +28,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 Middleware = Callable[[Request, Handler], Awaitable[Response]]
 """`async def name(request, call_next)`: returns the Response that `call_next` returned."""
-
-_running: ContextVar[_Call | None] = ContextVar("scallion_call", default=None)
-
-
-class _Call:
-    """One passage through one pipeline: what it opened, so that nothing a layer drops stays open.
-
-    Tasks that a layer starts inherit it, and may outlive it.
-    """
-
-    __slots__ = ("context", "done", "opened")
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.opened: list[Response] = []
-        self.done = False
-
-    @classmethod
-    def note(cls, response: Response) -> None:
-        """Hold the call that is under way to account for `response`, if it belongs to it."""
-        call = _running.get()
-        if call is not None and not call.done and call.context is response.request.context:
-            call.opened.append(response)
-
-    async def close_all_but(self, kept: Response | None) -> None:
-        """Close what the layers dropped."""
-        self.done = True
-        opened, self.opened = self.opened, []
-        problems: list[Exception] = []
-        for response in opened:
-            if response is not kept:
-                try:
-                    await response.aclose()
-                except Exception as problem:  # noqa: BLE001 - the others must still be closed
-                    problems.append(problem)
-        raise_problems(problems)
-
-
-async def ask_apart(request: Request, call_next: Handler) -> ModelResponse:
-    """Ask a part of the onion as a call of its own, which may outlive the one that is under way.
-
-    Args:
-        request: With a context of its own.
-        call_next: Where to.
-    """
-    call = _Call(request.context)
-    token = _running.set(call)
-    response = None
-    try:
-        response = await call_next(request)
-        return await response.collect()
-    finally:
-        _running.reset(token)
-        await call.close_all_but(None)
-        if response is not None:
-            await response.aclose()
 
 
 def build_pipeline(
@@ -210,19 +153,13 @@ class Pipeline:
             request = request.replace(
                 model=request.model or self.model, provider=request.provider or self.provider
             )
-        call = _Call(request.context)
-        token = _running.set(call)
-        kept = None
         try:
-            kept = await self._send(request)
+            response = await keep_one(request.context, self._send(request))
         except LLMClientError as error:
             error.attempts = tuple(request.context.attempts)
             raise
-        finally:
-            _running.reset(token)
-            await call.close_all_but(kept)
-        _Call.note(kept)
-        return kept
+        note(response)
+        return response
 
     async def __call__(self, request: Request) -> Response:
         """The handler form: this pipeline's own provider answers, whoever calls."""
@@ -304,14 +241,8 @@ class Pipeline:
         deadline = request.context.deadline
         if deadline is None:
             return await self._chain(request)
-        limit = None
-        try:
-            async with time_limit(request.context.clock, deadline) as limit:
-                return await self._chain(request)
-        except builtins.TimeoutError:
-            if limit is None or not limit.expired:
-                raise
-            raise expired("deadline", request) from None
+        with CallLimit(request, deadline, "deadline"):
+            return await self._chain(request)
 
     async def _ask_provider(self, request: Request) -> Response:
         """The innermost handler: one attempt, recorded, and read up to its first content."""
@@ -335,10 +266,14 @@ class Pipeline:
         )
         context.attempts.append(attempt)
         try:
+            choose = getattr(handler, "client_for", None)
+            if choose is not None:  # now, so that a call that gets no answer has a provider too
+                handler = choose(request.model)
+                attempt.provider = handler.name
             response = await handler(request)
             if not isinstance(response, Response):
                 raise TypeError(f"{_name_of(handler)} returned {response!r}, not a Response")
-            _Call.note(response)
+            note(response)
             if not response.record(attempt):
                 # The handler asked another pipeline, which has recorded its own attempts.
                 context.attempts.remove(attempt)
@@ -353,7 +288,7 @@ class Pipeline:
                     context.attempts.remove(attempt)
                     attempt.void()
                 else:
-                    attempt.fail(error, context.clock.now())
+                    attempt.fail(what_ended(error, context), context.clock.now())
             raise
 
 

@@ -16,6 +16,7 @@ from .types import Message
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from ._limits import _Limit
     from ._pipeline import Handler
     from ._response import Outcome
     from .types import ModelResponse, Usage
@@ -111,9 +112,12 @@ class Context:
         attempts: Every call of a provider so far, in order.
         clock: The pipeline's clock.
         started: When the call began, in `clock.now()` seconds.
+        expired: The limit of time that has run out, while what it ended is still unwinding.
     """
 
-    __slots__ = ("_id", "attempts", "clock", "deadline", "metadata", "started", "state", "tenant")
+    __slots__ = (
+        "_id", "attempts", "clock", "deadline", "expired", "metadata", "started", "state", "tenant",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -132,6 +136,7 @@ class Context:
         self.attempts: list[Attempt] = []
         self.clock = clock or Clock()
         self.started = self.clock.now()
+        self.expired: _Limit | None = None
 
     @property
     def id(self) -> str:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from msgspec import Struct
 
 from ._accumulate import Accumulator, chunks_of, has_content
-from ._limits import ReadLimit, expired, time_limit
+from ._limits import ReadLimit, ReadLimits, what_ended
+from ._opened import keep_one
 from ._request import raise_problems
 from ._sources import IteratorSource, Restart
 from ._stages import Stage, carry_labels
@@ -32,7 +33,6 @@ from .exceptions import (
 from .types import ModelResponse, StreamChunk
 
 E = TypeVar("E", bound=BaseException)
-T = TypeVar("T")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -87,7 +87,7 @@ class Response:
     """
 
     __slots__ = (
-        "__weakref__", "_answer", "_attempt", "_batch", "_closed", "_error", "_first_content_at", "_labels",
+        "__weakref__", "_answer", "_at_end", "_attempt", "_batch", "_closed", "_error", "_first_content_at", "_labels",
         "_limits", "_loop", "_outcome", "_position", "_primed", "_recorded", "_recoveries",
         "_source", "_stages", "_to_replay", "request",
     )  # fmt: skip
@@ -120,7 +120,8 @@ class Response:
             self._labels = ModelResponse(provider=provider, request_id=request_id)
             self._stages: list[Stage] = [Stage()]
             self._primed: list[StreamChunk] = []
-            self._limits: list[ReadLimit] = []
+            self._limits: ReadLimits | None = None
+            self._at_end = False
             self._recoveries: list[_RecoveryAt] = []
             self._attempt: Attempt | None = None
 
@@ -185,13 +186,13 @@ class Response:
         if self._outcome is None:
             boundary = Stage()
             self._stages.append(boundary)
-            self._recoveries.append(_RecoveryAt(boundary, len(self._limits), fn))
+            self._recoveries.append(_RecoveryAt(boundary, len(self._limits or ()), fn))
         return self
 
     def limit_reads(self, limit: ReadLimit) -> Self:
         """Let reads of the provider take no longer than `limit`; see the `timeout()` middleware."""
         if self._outcome is None:
-            self._limits.append(limit)
+            self._read_limits().add(limit)
         return self
 
     @property
@@ -293,10 +294,7 @@ class Response:
                 batch = await self._read()
                 self._primed += batch
                 if not batch:
-                    probe = Accumulator()
-                    for chunk in self._primed:
-                        probe.add(chunk)
-                    if not self._is_whole(probe):
+                    if not self._is_whole(self._arrived()):
                         raise self._truncated()
                     break
             except BaseException as error:  # noqa: BLE001 - raised again by _fail
@@ -363,43 +361,33 @@ class Response:
         return False
 
     async def _read(self) -> list[StreamChunk]:
-        source, clock = self._source, self.request.context.clock
+        source, limits = self._source, self._limits
         assert source is not None
-        if source.ended:
+        if source.ended or self._at_end:
             return []
-        batch = await self._in_time(source.read())
-        if (self._first_content_at is None or self._limits) and any(map(has_content, batch)):
-            for limit in self._limits:
-                limit.waited = 0.0
-            if self._first_content_at is None:
-                self._first_content_at = clock.now()
+        try:
+            if limits is None and self.request.context.deadline is None:
+                batch = await source.read()
+            else:
+                limits = self._read_limits()
+                with limits:
+                    batch = await source.read()
+                if any(map(has_content, batch)):
+                    limits.waited = 0.0
+        except (builtins.ConnectionError, builtins.TimeoutError):
+            # Behind the finish reason, there was nothing left to lose but the usage.
+            if self._outcome is not None or not self._is_whole(self._arrived()):
+                raise
+            self._at_end = True
+            return []
+        if self._first_content_at is None and any(map(has_content, batch)):
+            self._first_content_at = self.request.context.clock.now()
         return batch
 
-    async def _in_time(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await what the provider does, no longer than the limits and the deadline allow."""
-        limits, deadline = self._limits, self.request.context.deadline
-        if not limits and deadline is None:
-            return await coroutine
-        clock = self.request.context.clock
-        began = clock.now()
-        expiries = [expiry for limit in limits for expiry in limit.expiries(began)]
-        if deadline is not None:
-            expiries.append((deadline, "deadline", None))
-        when, name, seconds = min(expiries, key=lambda expiry: expiry[0])
-        if when <= began:
-            coroutine.close()
-            raise expired(name, self.request, seconds)
-        own = None
-        try:
-            async with time_limit(clock, when) as own:
-                return await coroutine
-        except builtins.TimeoutError:
-            if own is None or not own.expired:
-                raise
-            raise expired(name, self.request, seconds) from None
-        finally:
-            for limit in limits:
-                limit.waited += clock.now() - began
+    def _read_limits(self) -> ReadLimits:
+        if self._limits is None:
+            self._limits = ReadLimits(self.request, self._labels.provider)
+        return self._limits
 
     async def _restarted(self, reason: Exception | ModelResponse) -> bool:
         """Whether somebody has another Response to go on with. Raises `reason` if it is an error.
@@ -410,8 +398,9 @@ class Response:
             boundary, limited, recover = self._recoveries.pop(0)
             depth = self._stages.index(boundary)
             inner, self._stages = self._stages[:depth], self._stages[depth:]
-            # What limited the layers further in goes with them.
-            self._limits = self._limits[limited:]
+            if self._limits is not None:  # what limited the layers further in goes with them
+                self._limits.drop(limited)
+                self._limits.provider = None
             self._recoveries = [r._replace(limited=r.limited - limited) for r in self._recoveries]
             if isinstance(reason, Exception):
                 self._labels = self._tell(inner, "failed", reason)
@@ -420,7 +409,7 @@ class Response:
             assert self._source is not None
             await self._source.aclose()  # first: the next target may need its connection
             try:
-                replacement = await self._in_time(recover(reason))
+                replacement = await self._take_over(recover, reason)
             except Exception as failure:  # noqa: BLE001 - the next one out may know more
                 reason = failure
                 continue
@@ -434,28 +423,38 @@ class Response:
             raise reason
         return False
 
+    async def _take_over(
+        self, recover: Recovery, reason: Exception | ModelResponse
+    ) -> Response | None:
+        context = self.request.context
+        if self._limits is None and context.deadline is None:
+            return await keep_one(context, recover(reason))
+        with self._read_limits():
+            return await keep_one(context, recover(reason))
+
     async def _fail(self, error: BaseException) -> NoReturn:
         """End because of `error`, and raise what it means to the consumer."""
         assert self._source is not None
+        meant = error
         try:
             if self._outcome is None:
                 self._take_primed()
-                error = self._as_seen(error)
-                self._error = error
+                self._error = meant = self._as_seen(what_ended(error, self.request.context))
                 if isinstance(error, Exception):
+                    error = meant
                     self._settle("failed", error)
                 else:
-                    self._settle_cancelled(error)
+                    self._settle_cancelled(meant)
         finally:
-            if isinstance(error, (StreamError, TimeoutError)):
-                error.partial = self._answer  # the very answer that the layers wrote on
+            if isinstance(meant, (StreamError, TimeoutError)):
+                meant.partial = self._answer  # the very answer that the layers wrote on
             await self._source.aclose()
         raise error
 
-    def _settle_cancelled(self, error: BaseException) -> None:
+    def _settle_cancelled(self, meant: BaseException) -> None:
         """Cancellation goes on whatever the layers make of it: timeouts and task groups wait."""
         try:
-            self._settle("cancelled", error)
+            self._settle("failed" if isinstance(meant, Exception) else "cancelled", meant)
         except Exception as problem:  # noqa: BLE001
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "a layer failed when its call was cancelled", "exception": problem}
@@ -470,6 +469,8 @@ class Response:
         # Whoever asks while the others are being told must see that it has ended.
         self._outcome = self._make_outcome(status, self._labels, error)
         self._recoveries.clear()
+        if self._limits is not None and status != "abandoned":
+            self._limits.stop()
         self._tell(self._stages, status, error)
 
     def _tell(self, stages: list[Stage], status: str, error: BaseException | None) -> ModelResponse:
@@ -552,6 +553,15 @@ class Response:
         if not isinstance(wanted, int) or getattr(self._source, "sealed", True):
             return True
         return accumulator.choice_count >= wanted
+
+    def _arrived(self) -> Accumulator:
+        """What has come from the provider so far."""
+        if not self._primed:
+            return self._stages[0].accumulator
+        probe = Accumulator()
+        for chunk in self._primed:
+            probe.add(chunk)
+        return probe
 
     def _partial(self) -> ModelResponse:
         if self._outcome is not None and self._answer is not None:

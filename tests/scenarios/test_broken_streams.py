@@ -176,7 +176,6 @@ async def test_a_whole_answer_whose_socket_is_cut_is_a_connection_error(world, p
         await world.pipeline(first=provider).complete("hi")
 
 
-@pytest.mark.xfail(strict=True, reason="the core asks for the end of the stream too")
 @pytest.mark.parametrize("ending", [CLOSE, CUT, HANG], ids=["closed", "reset", "stalled"])
 async def test_an_answer_with_its_finish_reason_is_whole_however_the_connection_ends(world, ending):
     finish = sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})

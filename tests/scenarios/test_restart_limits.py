@@ -13,8 +13,6 @@ from scallion.testing import ManualClock
 from scallion.types import StreamChunk
 from support.chunks import STOP, Source
 
-owed = pytest.mark.xfail(strict=True, reason="the core does not do this yet")
-
 RESTART = fallback(["b"], stream="restart")
 
 
@@ -148,7 +146,6 @@ async def test_closing_while_it_restarts_ends_the_reading_and_closes_who_takes_o
     assert second.closed
 
 
-@owed
 async def test_what_a_layer_drops_while_it_restarts_is_closed():
     async def picky(request, call_next):
         response = await call_next(request)
@@ -189,7 +186,6 @@ async def test_a_timeout_that_a_provider_raises_itself_is_not_taken_for_ours():
         await llm.complete("hi", deadline=60)
 
 
-@owed
 async def test_a_limit_says_which_provider_was_asked():
     async def provider(request):
         return Response.streaming(

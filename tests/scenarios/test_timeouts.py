@@ -77,7 +77,8 @@ async def test_without_a_next_target_the_error_says_which_limit_it_was(world, pr
 
     assert isinstance(error, e.TimeoutError)
     assert (error.limit, took) == ("first_token", 2.0)
-    assert [a.status for a in error.attempts] == ["cancelled"]
+    assert (error.provider, error.model) == (provider, MODELS[provider])
+    assert [(a.status, a.error) for a in error.attempts] == [("failed", error)]
     await world.upstream.all_closed()
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from scallion import Clock
-from scallion._limits import time_limit
+from scallion._limits import TimeLimit
 from scallion.testing import ManualClock
 
 
@@ -17,7 +17,7 @@ async def forever():
 async def limited(clock, seconds, body=forever):
     """Run `body` under a limit, and say how it ended."""
     try:
-        async with time_limit(clock, clock.now() + seconds):
+        with TimeLimit(clock, clock.now() + seconds):
             await body()
     except TimeoutError:
         return "expired"
@@ -248,7 +248,6 @@ async def test_a_cancellation_from_outside_counts_for_more_than_a_limit_of_the_s
 
     if first == "limit":
         clock.pull()
-        await asyncio.sleep(0)
         assert task.cancelling() == 1  # the limit's, which the task has not seen yet
         task.cancel()
     else:
@@ -284,9 +283,9 @@ async def test_of_nested_limits_the_one_that_came_first_is_named(clock, outer, i
 
     async def nested():
         try:
-            async with time_limit(clock, outer):
+            with TimeLimit(clock, outer):
                 try:
-                    async with time_limit(clock, inner):
+                    with TimeLimit(clock, inner):
                         await forever()
                 except TimeoutError:
                     log.append("inner expired")
