@@ -8,7 +8,7 @@ from ._anthropic_request import to_anthropic
 from ._anthropic_response import InBandError, from_anthropic
 from ._anthropic_stream import AnthropicEvents
 from ._errors import error_from_payload
-from ._openai import OURS
+from ._params import OURS
 from ._sdk_client import SDKClient
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from scallion.types import text_of
 
 from ._anthropic_content import Block, blocks_of, text_block
-from ._anthropic_response import FORMAT
+from ._anthropic_response import FORMAT, sound
 from ._tool_calls import arguments_object, hashed_id
 
 if TYPE_CHECKING:
@@ -241,9 +241,10 @@ def _own_blocks(message: dict[str, Any]) -> list[Block] | None:
     if not isinstance(kept, dict) or kept.get("format") != FORMAT:
         return None
     content = kept.get("content")
-    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+    if not isinstance(content, list):
         return None
-    return content
+    # What somebody else wrote into it is not what Anthropic said.
+    return content if all(isinstance(b, dict) and sound(b) is b for b in content) else None
 
 
 def _unchanged(message: dict[str, Any], own: list[Block]) -> bool:
@@ -278,10 +279,11 @@ def _tool_calls(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _name_and_arguments(call: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    custom = call.get("custom")
-    if custom:  # OpenAI's free-form tools: the input is a text, not an object
+    custom, function = call.get("custom"), call.get("function") or {}
+    if isinstance(custom, dict):  # OpenAI's free-form tools: the input is a text, not an object
         return custom.get("name") or "", {"input": custom.get("input") or ""}
-    function = call.get("function") or {}
+    if not isinstance(function, dict):
+        raise ValueError(f"the function of a tool call must be an object, not {function!r}")
     return function.get("name") or "", arguments_object(function.get("arguments"))
 
 

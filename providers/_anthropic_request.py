@@ -114,15 +114,16 @@ def to_anthropic(
     limit = completion if completion is not None else older
     if limit is None:
         limit = max_tokens_default
-    elif not isinstance(limit, int) or limit < 0:
-        raise ValueError(f"max_tokens must be a whole number, not {limit!r}")
+    elif limit < 0:
+        raise ValueError(f"max_tokens must be a whole number from 0 on, not {limit}")
     body: dict[str, Any] = {"model": model, "max_tokens": limit, "messages": turns}
-    system = blocks_of(rest.pop("system", None)) + system
+    system = _own_system(rest) + system
     _stop(rest)
     _user(rest)
     _tools(rest)
-    if "service_tier" in rest:
-        rest["service_tier"] = _TIERS.get(rest["service_tier"], rest["service_tier"])
+    tier = rest.get("service_tier")
+    if isinstance(tier, str):
+        rest["service_tier"] = _TIERS.get(tier, tier)
     system += _response_format(rest)
     if system:
         body["system"] = system
@@ -145,14 +146,22 @@ def _reasons(info: ModelInfo | None) -> bool:
     return info is None or info.reasoning is not False
 
 
+def _own_system(rest: dict[str, Any]) -> list[Block]:
+    try:
+        return blocks_of(rest.pop("system", None))
+    except ValueError as error:
+        raise ValueError(f"system: {error}") from error
+
+
 def _stop(rest: dict[str, Any]) -> None:
     stop = rest.pop("stop", None)
     if stop is None:
         return
     texts = [stop] if isinstance(stop, str) else stop
-    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("stop must be a text or a list of texts")
-    wanted = [*(rest.get("stop_sequences") or ()), *(text for text in texts if text.strip())]
+    own = rest.get("stop_sequences") or []
+    if not isinstance(own, list):
+        raise ValueError(f"stop_sequences must be a list of texts, not {own!r}")
+    wanted = [*own, *(text for text in texts if text.strip())]
     if wanted:
         rest["stop_sequences"] = wanted
 
@@ -237,7 +246,10 @@ def _tool_choice(choice: Any, function_call: Any) -> tuple[Block | None, set[str
         return {"type": "tool", "name": _name(choice.get("function") or choice)}, None
     if choice.get("type") == "allowed_tools":
         group = choice.get("allowed_tools") or choice
-        names = {_name(tool.get("function") or tool) for tool in group.get("tools") or ()}
+        allowed = group.get("tools") or [] if isinstance(group, dict) else None
+        if not isinstance(allowed, list) or not all(isinstance(tool, dict) for tool in allowed):
+            raise ValueError("tool_choice: allowed_tools must hold a list of tools, by their names")
+        names = {_name(tool.get("function") or tool) for tool in allowed}
         return {"type": "any" if group.get("mode") == "required" else "auto"}, names
     if choice.get("type") == "custom":
         raise ValueError("tool_choice: Anthropic has no free-form (custom) tools")
@@ -280,8 +292,15 @@ def _response_format(rest: dict[str, Any]) -> list[Block]:
         text = msgspec.json.encode(schema).decode()
         return [text_block(f"{_JSON_ONLY} It must be valid against this JSON schema:\n{text}")]
     output = {"format": {"type": "json_schema", "schema": enforced}}
-    rest["output_config"] = output | (rest.get("output_config") or {})
+    rest["output_config"] = output | _own_output(rest)
     return []
+
+
+def _own_output(rest: dict[str, Any]) -> dict[str, Any]:
+    config = rest.get("output_config") or {}
+    if not isinstance(config, dict):
+        raise ValueError(f"output_config must be an object (a dict), not {config!r}")
+    return config
 
 
 def _effort(
@@ -290,14 +309,14 @@ def _effort(
     effort = rest.pop("reasoning_effort", None)
     if effort is None or not reasoning:
         return  # Claude before 3.7 cannot think, so there is nothing to set
-    if effort != "none" and effort not in _BUDGETS:
+    if not isinstance(effort, str) or (effort != "none" and effort not in _BUDGETS):
         raise ValueError(f"reasoning_effort: {effort!r} is not one of none, {', '.join(_BUDGETS)}")
     forced = (rest.get("tool_choice") or {}).get("type") in ("any", "tool")
     if adaptive:
         if effort == "xhigh" and sampling:
             effort = "high"  # Claude 4.6, the last that takes sampling parameters, has no xhigh
         output = {"effort": _EFFORTS.get(effort, effort)}
-        rest["output_config"] = output | (rest.get("output_config") or {})
+        rest["output_config"] = output | _own_output(rest)
         if effort == "none" or forced or "thinking" in rest:
             return
         rest["thinking"] = {"type": "adaptive"}
@@ -327,7 +346,7 @@ def _thinking(rest: dict[str, Any], body: dict[str, Any]) -> None:
 def _sampling(rest: dict[str, Any], *, sampling: bool) -> None:
     temperature = rest.get("temperature")
     if temperature is not None:
-        if not isinstance(temperature, (int, float)) or not 0 <= temperature <= 2:
+        if not 0 <= temperature <= 2:
             raise ValueError(f"temperature must be a number from 0 to 2, not {temperature!r}")
         rest["temperature"] = min(temperature, 1)
     if rest.get("top_p") == 1:

@@ -12,14 +12,12 @@ from scallion.types import ModelResponse, StreamChunk, decode, read
 
 from ._errors import error_from_payload
 from ._openai_history import to_openai_messages
+from ._params import OURS
 from ._sdk_client import SDKClient, embedded_error, encode_json
 
 if TYPE_CHECKING:
     from scallion._request import Request
     from scallion._response import Response
-
-# Parameters of the call, not of the body.
-OURS = frozenset({"extra_body", "extra_headers", "extra_query", "timeout"})
 
 # What OpenAI itself takes in a message; it refuses others, where most compatible servers do not.
 _KNOWN = frozenset(

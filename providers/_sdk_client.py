@@ -32,6 +32,7 @@ from scallion.exceptions import (
 from ._base import BaseLLMClient
 from ._errors import error_from_exception, error_from_payload, request_id_of, was_not_sent
 from ._event_stream import EventStream
+from ._params import check_headers, check_params, check_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -95,6 +96,7 @@ class SDKClient(BaseLLMClient):
             config = ClientConfig(**known)
         elif known:
             config = msgspec.structs.replace(config, **known)
+        _check_settings(config)
         self.config = config
         self._given_client = client
         if client is not None and (
@@ -167,6 +169,7 @@ class SDKClient(BaseLLMClient):
         """Send one request. The Response is not yet committed; the pipeline does that."""
         params = request.params
         try:
+            check_params(params)
             body = self.make_body(request)
             extra_body = params.get("extra_body")
             if extra_body:
@@ -179,10 +182,7 @@ class SDKClient(BaseLLMClient):
     async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
         client = await self._client()
         params = request.params
-        try:
-            options: dict[str, Any] = {"max_retries": 0, "headers": self.headers(request)}
-        except (TypeError, ValueError) as error:
-            raise self.invalid(f"extra_headers must be a mapping: {error}", request) from error
+        options: dict[str, Any] = {"max_retries": 0, "headers": self.headers(request)}
         if "timeout" in params:
             options["timeout"] = params["timeout"]
         if "extra_query" in params:
@@ -359,6 +359,22 @@ class SDKClient(BaseLLMClient):
         )
 
 
+def _check_settings(config: ClientConfig) -> None:
+    """Raises `TypeError` for a setting of the wrong kind, which would only show at the first call."""
+    if config.base_url is not None and not isinstance(config.base_url, str):
+        raise TypeError(f"base_url must be a text, not {config.base_url!r}")
+    limit = config.max_event_bytes
+    if not isinstance(limit, int) or limit < 1:
+        raise TypeError(f"max_event_bytes must be a whole number above 0, not {limit!r}")
+    try:
+        if config.timeout is not None:
+            check_timeout("timeout", config.timeout)
+        if config.default_headers is not None:
+            check_headers("default_headers", config.default_headers)
+    except ValueError as error:
+        raise TypeError(str(error)) from None
+
+
 _SETTINGS = frozenset(ClientConfig.__struct_fields__)
 
 
@@ -433,11 +449,27 @@ def encode_json(body: dict[str, Any]) -> bytes:
     """
     for name, value in body.items():
         if type(value) is float and not math.isfinite(value):
-            raise ValueError(f"{name} is {value}: it must be a number")
+            raise ValueError(f"{name} must be a finite number, not {value}")
     try:
         return msgspec.json.encode(body)
     except (TypeError, UnicodeEncodeError, RecursionError) as error:
-        raise ValueError(f"the request cannot be written as JSON: {error}") from error
+        where = _unwritable(body)
+        raise ValueError(f"{where} cannot be written as JSON: {error}") from error
+
+
+def _unwritable(body: dict[str, Any]) -> str:
+    """Which part of a body cannot be written as JSON."""
+    for name, value in body.items():
+        items = value if name in ("messages", "tools") and isinstance(value, list | tuple) else None
+        places = (
+            {f"{name}[{at}]": item for at, item in enumerate(items)} if items else {name: value}
+        )
+        for place, item in places.items():
+            try:
+                msgspec.json.encode(item)
+            except (TypeError, UnicodeEncodeError, RecursionError):
+                return place
+    return "the request"
 
 
 def embedded_error(answer: ModelResponse | StreamChunk) -> Any:

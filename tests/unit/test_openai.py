@@ -407,10 +407,10 @@ async def test_a_missing_key_names_the_variable_and_the_argument(monkeypatch):
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({"temperature": float("nan")}, "temperature is nan"),
-        ({"temperature": float("inf")}, "temperature is inf"),
-        ({"tools": [object()]}, "cannot be written as JSON"),
-        ({"user": "\ud800"}, "cannot be written as JSON"),
+        ({"temperature": float("nan")}, "temperature must be a finite number, not nan"),
+        ({"temperature": float("inf")}, "temperature must be a finite number, not inf"),
+        ({"tools": [{"type": object()}]}, r"tools\[0\] cannot be written as JSON"),
+        ({"user": "\ud800"}, "user cannot be written as JSON"),
     ],
 )
 async def test_what_json_cannot_say_is_refused_before_sending(upstream, llm, params, says):

@@ -484,7 +484,7 @@ async def test_a_cut_stream_carries_what_came_and_who_served_it(upstream, llm):
 
 
 async def test_bad_parameters_never_leave_the_machine(upstream, llm):
-    with pytest.raises(InvalidRequestError, match="temperature is nan"):
+    with pytest.raises(InvalidRequestError, match="temperature must be a finite number"):
         await llm.complete("hi", temperature=float("nan"))
 
     assert upstream.count == 0
