@@ -132,7 +132,10 @@ def budget(
         ]
 
     async def admit(request: Request) -> AttemptWatcher | None:
+        from scallion.tokens import warm_up
+
         request = _as_sent(request)
+        await warm_up(request.model or "", provider=_provider(request))
         try:
             worst = worst_case(request, max_output_tokens=max_output_tokens)
         except (TypeError, ValueError, AttributeError) as error:
@@ -141,8 +144,7 @@ def budget(
             ) from error
         amounts = {"tokens": worst.total_tokens}
         if usd is not None:
-            provider = getattr(request.provider, "name", None)
-            asked = _price(request.model or "", worst, table, assumed, provider)
+            asked = _price(request.model or "", worst, table, assumed, _provider(request))
             if asked is None and unknown_price == "refuse":
                 raise UnknownPriceError(
                     f"no price is known for {request.model}, so a budget in US dollars cannot hold "
@@ -212,7 +214,7 @@ def worst_case(request: Request, *, max_output_tokens: int | None = None) -> Usa
     from scallion._models import model_info
     from scallion.tokens import estimate
 
-    prompt = estimate(request).upper
+    prompt = estimate(request, provider=_provider(request)).upper
     limit = _output_limit(request.params) or max_output_tokens
     if limit is None:
         info = model_info(request.model or "")
@@ -235,6 +237,11 @@ def worst_case(request: Request, *, max_output_tokens: int | None = None) -> Usa
         if written
         else None,
     )
+
+
+def _provider(request: Request) -> str | None:
+    """The name of the adapter that will send it; a handler of the caller's own has none."""
+    return getattr(request.provider, "name", None)
 
 
 def _as_sent(request: Request) -> Request:

@@ -69,10 +69,19 @@ def price_of(usage: Usage, attempt: Attempt, prices: PriceTable) -> Cost | None:
 
 def estimated_usage(answer: ModelResponse, request: Request) -> Usage:
     """The usage of an answer that is not whole, or that came without a count."""
+    from scallion._tokens_text import at_once
+
+    # This runs when a call has ended, inside the event loop: it must not wait for anything.
+    with at_once():
+        return _estimated(answer, request)
+
+
+def _estimated(answer: ModelResponse, request: Request) -> Usage:
     from scallion.tokens import count_tokens, estimate
 
     known = answer.usage or NOTHING
-    prompt = known.prompt_tokens or estimate(request).tokens
+    provider = answer.provider or getattr(request.provider, "name", None)
+    prompt = known.prompt_tokens or estimate(request, provider=provider).tokens
     model = answer.model or request.model or ""
     texts: list[str] = []
     for choice in answer.choices:
@@ -82,7 +91,7 @@ def estimated_usage(answer: ModelResponse, request: Request) -> Usage:
         for call in message.tool_calls or ():
             if call.function is not None:
                 texts += [call.function.name or "", call.function.arguments or ""]
-    generated = sum(count_tokens(text, model) for text in texts if text)
+    generated = sum(count_tokens(text, model, provider=provider) for text in texts if text)
     completion = max(known.completion_tokens, generated)
     return Usage(
         prompt_tokens=prompt,

@@ -54,7 +54,7 @@ class ClaudeCounter:
     exact = False
 
     def __init__(self, encoder: Encoder, model: str, given: Coefficients | None = None) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._given = given or coefficients()
         self._generation = generation(model)
         self._thinking = model.endswith(":thinking")  # OpenRouter's name for it
@@ -70,15 +70,15 @@ class ClaudeCounter:
     def _text(self, text: str) -> float:
         tokens = self._texts.get(text)
         if tokens is None:
-            if not self._encoder.exact:
+            if not self.encoder.exact:
                 return approximate(text) * 1.15 * self._factor
             weigh = self._weights.__getitem__
-            tokens = self._factor * sum(sum(map(weigh, ids)) for ids in self._encoder.encode(text))
+            tokens = self._factor * sum(sum(map(weigh, ids)) for ids in self.encoder.encode(text))
             self._texts.put(text, tokens, len(text))
         return tokens
 
     def estimate(self, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> Tally:
-        memory = self._messages if self._encoder.exact else None
+        memory = self._messages if self.encoder.exact else None
         total = tally_messages(messages, memory, self.message)
         total.exact = False
         turns, speaking, system = 0, "", False
@@ -172,7 +172,7 @@ class ClaudeCounter:
                 4 * len(tools),
                 len(tools),
             )
-            if self._encoder.exact:
+            if self.encoder.exact:
                 self._declared.put(key, found, len(key))
         return found
 

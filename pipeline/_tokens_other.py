@@ -97,18 +97,18 @@ class OtherCounter:
     exact = False
 
     def __init__(self, encoder: Encoder, model: str, given: Around | None = None) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         family = family_of(model)
         self._around = given or (_arounds().get(family) if family else None) or Around()
         self._messages = Memory[tuple[float, float, bool]]()
         self._declared = Memory[int]()
 
     def text(self, text: str) -> int:
-        return self._encoder.count(text)
+        return self.encoder.count(text)
 
     def estimate(self, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> Tally:
         around = self._around
-        memory = self._messages if self._encoder.exact else None
+        memory = self._messages if self.encoder.exact else None
         total = tally_messages(messages, memory, self.message)
         # A third more or less: how far the tokenizers of these families differ.
         total.guess(around.text, slack=around.most - around.text + 0.3 * total.tokens)
@@ -128,17 +128,17 @@ class OtherCounter:
         key = key_of((params.get("tools"), params.get("functions")))
         found = self._declared.get(key)
         if found is None:
-            found = sum(self._encoder.count(declared(tool)) for tool in tools_of(params))
-            if self._encoder.exact:
+            found = sum(self.encoder.count(declared(tool)) for tool in tools_of(params))
+            if self.encoder.exact:
                 self._declared.put(key, found, len(key))
         return found
 
     def _part(self, part: Part, tally: Tally) -> None:
         match part:
             case Text(text) | Document(text):
-                tally.tokens += self._encoder.count(text)
+                tally.tokens += self.encoder.count(text)
             case Call(name, arguments, _):
-                tally.guess(self._encoder.count(name + arguments) + 12, slack=20)
+                tally.guess(self.encoder.count(name + arguments) + 12, slack=20)
             case Result(parts):
                 for each in parts:
                     self._part(each, tally)

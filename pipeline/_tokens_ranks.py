@@ -38,15 +38,33 @@ _FILES = {
 
 
 class Loading:
-    """One attempt to get an encoding, in a thread of its own: it can outlive our patience."""
+    """One attempt to get an encoding, in a thread of its own: it can outlive our patience.
 
-    def __init__(self, name: str) -> None:
+    Attributes:
+        waited: Whether it has had its time: nobody waits for it any more.
+    """
+
+    def __init__(self, name: str, *, waited: bool = False) -> None:
         self.encoding: tiktoken.Encoding | None = None
         self.error: BaseException | None = None
         self.began = time.monotonic()
+        self.waited = waited
         self._name = name
+        self._looked = threading.Event()
+        self._at_hand = False
         self._thread = threading.Thread(target=self._load, name=f"tiktoken {name}", daemon=True)
         self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether its thread is gone without a result: this process was forked meanwhile."""
+        return not self._thread.is_alive() and self.encoding is None and self.error is None
+
+    def at_hand(self) -> bool:
+        """Whether the ranks are on this machine. Waits for the disk."""
+        while not self._looked.wait(0.1) and self._thread.is_alive():
+            pass
+        return self._at_hand
 
     def wait(self, timeout: float) -> bool:
         """Whether it has come to an end, one way or the other, within `timeout` seconds."""
@@ -55,6 +73,8 @@ class Loading:
 
     def _load(self) -> None:
         try:
+            self._at_hand = provide(self._name)
+            self._looked.set()
             import tiktoken
 
             self.encoding = tiktoken.get_encoding(self._name)

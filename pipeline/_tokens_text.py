@@ -1,6 +1,7 @@
 """How many tokens a text is: by tiktoken's ranks, or approximately where it has none.
 
-Counting never fails and never hangs: see `_tokens_ranks` for where the ranks come from.
+Counting never fails and never hangs: see `_tokens_ranks` for where the ranks come from. They take
+half a second to load. Whoever counts first waits for that, unless in `at_once`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import re
 import threading
 import time
 import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from scallion._tokens_memory import Memory
-from scallion._tokens_ranks import Loading, provide
+from scallion._tokens_ranks import Loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +41,19 @@ _BOUNDARY = re.compile(
 _PARTS = re.compile(r"([A-Za-z]+)|(\d+)|([^\W\d_])|([^\w\s]+|_+)|(\n+|[^\S\n]{2,})")
 
 
+_patient = ContextVar("_patient", default=True)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """In its body nobody waits for ranks: until they are loaded, counts are approximations."""
+    token = _patient.set(False)
+    try:
+        yield
+    finally:
+        _patient.reset(token)
+
+
 class Encoder:
     """Counts text by one of tiktoken's encodings.
 
@@ -57,6 +73,18 @@ class Encoder:
     def exact(self) -> bool:
         """False while the ranks are missing, so that counts are approximations."""
         return self._encode is not None or self._load()
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known by now if there are ranks, so that nobody has to wait."""
+        return self._encode is not None or (self._loading is not None and self._loading.waited)
+
+    def begin(self) -> None:
+        """Begin to load the ranks, in a thread of its own, if nobody has yet."""
+        if self._encode is None:
+            with self._lock:
+                if self._loading is None or self._loading.lost:
+                    self._loading = Loading(self.name)
 
     def count(self, text: str) -> int:
         """Tokens of `text`; remembered."""
@@ -80,25 +108,22 @@ class Encoder:
         return self._bytes(number)
 
     def _load(self) -> bool:
+        """Take the ranks if they have come. Waits for them once, and no longer than is sensible."""
+        self.begin()
         with self._lock:
-            if self._encode is None:
-                self._look()
-        if self._encode is None:
-            _warn()
-        return self._encode is not None
-
-    def _look(self) -> None:
-        """Begin to load the ranks, or see what has become of it. Waits for it once, at first."""
-        loading = self._loading
-        if loading is None:
-            at_hand = provide(self.name)
-            loading = self._loading = Loading(self.name)
-            loading.wait(PATIENCE_WITH_RANKS if at_hand else PATIENCE)
-        elif loading.error is not None and time.monotonic() - loading.began > RETRY_AFTER:
-            loading = self._loading = Loading(self.name)
+            loading = self._loading
+            assert loading is not None
+            if loading.error is not None and time.monotonic() - loading.began > RETRY_AFTER:
+                loading = self._loading = Loading(self.name, waited=True)
+        if not loading.waited and _patient.get():
+            loading.wait(PATIENCE_WITH_RANKS if loading.at_hand() else PATIENCE)
+            loading.waited = True
         if (encoding := loading.encoding) is not None:
             self._bytes = encoding.decode_single_token_bytes
             self._encode = encoding.encode_ordinary
+        elif loading.waited or loading.error is not None:
+            _warn()
+        return self._encode is not None
 
 
 @cache

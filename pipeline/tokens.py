@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from scallion._tokens_tally import Tally
+    from scallion._tokens_text import Encoder
 
 __all__ = [
     "TokenEstimate",
@@ -33,6 +34,7 @@ __all__ = [
     "count_tokens_anthropic",
     "count_tokens_openai",
     "estimate",
+    "warm_up",
 ]
 
 # Exact names and families with their encoding. Sources: tiktoken's own table, and recorded usage
@@ -74,6 +76,8 @@ class _Request(Protocol):
 
 
 class _Counter(Protocol):
+    encoder: Encoder
+
     @property
     def exact(self) -> bool: ...
     def text(self, text: str) -> int: ...
@@ -98,10 +102,23 @@ def estimate(request: _Request, *, provider: str | None = None) -> TokenEstimate
     tokens = max(0, round(tally.tokens))
     if tally.exact:
         margin = _MARGIN_EXACT
-    elif not encoder("o200k_base").exact:
+    elif not counter.encoder.exact:
         margin = _MARGIN_WITHOUT_RANKS
     factor, more = margin
     return TokenEstimate(tokens, tally.exact, math.ceil(tally.tokens * factor + tally.slack + more))
+
+
+async def warm_up(model: str = "gpt-4o", *, provider: str | None = None) -> None:
+    """Load what counting for `model` needs, without holding up the event loop.
+
+    Counting does that by itself, but the first count of a process waits half a second for tiktoken
+    to read its ranks, or three for a download. `budget()` calls this before it counts.
+    """
+    ranks = _counter(model, provider)[0].encoder
+    if not ranks.settled:
+        import asyncio
+
+        await asyncio.to_thread(getattr, ranks, "exact")
 
 
 def count_tokens(text: str, model: str, *, provider: str | None = None) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import warnings
 
 import pytest
+import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,12 +106,49 @@ def test_tools_can_be_counted_with_messages(model):
     assert count_message_tokens(HELLO, model, tools=[tool]) > count_message_tokens(HELLO, model) + 5
 
 
+async def test_warming_up_leaves_the_event_loop_free_and_the_first_count_exact(monkeypatch):
+    turns = 0
+    whole = tiktoken.get_encoding
+
+    def slow(name):
+        while turns < 20:  # comes to an end only if the loop turns meanwhile
+            time.sleep(0.001)
+        return whole(name)
+
+    monkeypatch.setattr(tiktoken, "get_encoding", slow)
+    fresh = _tokens_text.Encoder("o200k_base")
+    monkeypatch.setattr(tokens, "encoder", lambda name: fresh)
+    tokens._counter.cache_clear()
+    try:
+        warming = asyncio.create_task(tokens.warm_up("gpt-4o"))
+        while not warming.done():
+            turns += 1
+            await asyncio.sleep(0.001)
+        assert tokens.count_tokens("Hello there", "gpt-4o") == 2
+        assert fresh.settled
+        await tokens.warm_up("gpt-4o")  # nothing to wait for
+    finally:
+        tokens._counter.cache_clear()
+
+
+def test_an_old_models_estimate_needs_its_own_ranks_alone(monkeypatch):
+    asked = []
+    real = tokens.encoder
+    monkeypatch.setattr(tokens, "encoder", lambda name: asked.append(name) or real(name))
+    tokens._counter.cache_clear()
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    try:
+        estimate(Request("gpt-4", HELLO, {"tools": [tool]}))
+    finally:
+        tokens._counter.cache_clear()
+    assert asked == ["cl100k_base"]
+
+
 def test_without_ranks_the_upper_bound_is_wider(monkeypatch):
     text = "The quick brown fox jumps over the lazy dog. " * 50
     request = Request("gpt-4o", [{"role": "user", "content": text}])
     exact = estimate(request)
     bare = _tokens_text.Encoder("o200k_base")
-    monkeypatch.setattr(_tokens_text, "provide", lambda name: False)
     monkeypatch.setattr(bare, "_load", lambda: False)
     monkeypatch.setattr(tokens, "encoder", lambda name: bare)
     tokens._counter.cache_clear()

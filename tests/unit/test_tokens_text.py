@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from scallion import _tokens_ranks, _tokens_text
 from scallion._tokens_memory import Memory
-from scallion._tokens_text import PIECE, Encoder, approximate, encoder, pieces
+from scallion._tokens_text import PIECE, Encoder, approximate, at_once, encoder, pieces
 
 O200K = encoder("o200k_base")
 CL100K = encoder("cl100k_base")
@@ -99,7 +101,7 @@ def test_a_text_is_encoded_once(monkeypatch):
 @pytest.fixture
 def bare(monkeypatch):
     """A machine without ranks, none in the cache and none installed, that has not warned yet."""
-    monkeypatch.setattr(_tokens_text, "provide", lambda name: False)
+    monkeypatch.setattr(_tokens_ranks, "provide", lambda name: False)
     _tokens_text._warn.cache_clear()
     yield
     _tokens_text._warn.cache_clear()
@@ -141,6 +143,52 @@ def test_a_download_that_hangs_is_not_waited_for_and_used_when_it_comes(bare, mo
     assert mine._loading.wait(20)
     assert mine.exact
     assert mine.count("Hello there") == 2
+
+
+def test_at_once_nobody_waits_and_the_ranks_are_used_when_they_have_come(monkeypatch):
+    arrives = threading.Event()
+    whole = tiktoken.get_encoding
+
+    def slow(name):
+        arrives.wait(20)
+        return whole(name)
+
+    monkeypatch.setattr(tiktoken, "get_encoding", slow)
+    mine = Encoder("o200k_base")
+    with at_once():
+        # Nothing has failed yet, so there is nothing to warn of either.
+        assert not mine.exact
+        assert mine.count("antidisestablishmentarianism") == approximate(
+            "antidisestablishmentarianism"
+        )
+        assert not mine.settled
+    arrives.set()
+    assert mine.exact
+    assert mine.settled
+    assert mine.count("antidisestablishmentarianism") == O200K.count("antidisestablishmentarianism")
+
+
+FORKED = """
+import os, sys, threading, tiktoken
+from scallion._tokens_text import Encoder
+
+whole, forked = tiktoken.get_encoding, threading.Event()
+tiktoken.get_encoding = lambda name: forked.wait(20) and whole(name)
+mine = Encoder("o200k_base")
+mine.begin()
+mine._loading.at_hand()
+child = os.fork()
+forked.set()
+os._exit(not (mine.exact and mine.count("Hello there") == 2)) if not child else None
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_process_that_was_forked_while_ranks_were_loading_loads_its_own():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_download_that_failed_is_tried_again_after_a_while(bare, monkeypatch):
