@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import logging
+import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from scallion._layer import Layer, not_default
+from scallion._opened import ask_apart
+from scallion._request import Context
 from scallion.exceptions import InvalidRequestError, LLMClientError
 from scallion.stores import memory
 
 from ._cache_entry import Entry, answer_of, entry_for, envelope, replay
 from ._cache_flight import Flight
-from ._cache_key import canonical, request_key
+from ._cache_key import answerers, canonical, chooses_model, request_key
 from ._cache_memory import Digests
 from ._cache_recording import Recordings
-from ._cache_shelf import LEASE, Shelf
+from ._cache_refresh import Refreshes
+from ._cache_shelf import LEASE, Seldom, Shelf
+from ._cache_tape import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -30,14 +37,18 @@ if TYPE_CHECKING:
     from scallion._request import Request
     from scallion._response import Outcome, Response
     from scallion.stores import Cipher, Lease, Store
+    from scallion.types import ModelResponse
+
+    from ._cache_key import Answerer
+    from ._cache_tape import Tape
 else:
     from typing import Annotated
 
-Mode = Literal["read_write", "read_only", "write_only", "record", "replay", "off"]
+Mode = Literal["read_write", "read_only", "write_only", "record", "record_new", "replay", "off"]
 
-READS: Final = frozenset({"read_write", "read_only", "replay"})
-WRITES: Final = frozenset({"read_write", "write_only", "record"})
-RECORDINGS: Final = frozenset({"record", "replay"})
+READS: Final = frozenset({"read_write", "read_only", "record_new", "replay"})
+WRITES: Final = frozenset({"read_write", "write_only", "record", "record_new"})
+RECORDINGS: Final = frozenset({"record", "record_new", "replay"})
 UNKEYED: Final = (LLMClientError, TypeError, ValueError, OverflowError, RecursionError)
 """What a key cannot be made of. The provider says better what is wrong with such a request."""
 
@@ -47,17 +58,23 @@ class CacheStats(Struct):
 
     Attributes:
         hits: Calls answered from the store.
+        stale: Those of the hits whose answer was past its `ttl`.
+        sampled: Those of the hits whose call samples: the model might have answered otherwise.
         joined: Calls answered by an equal call that was under way in this process.
         misses: Calls that were sent on because there was no answer, or none was wanted.
         bypassed: Calls that it left alone (`mode="off"`, `sampled=False`, no key).
         stored: Answers that were stored.
+        refreshed: Those of the stored that replaced one past its `ttl`, in the background.
     """
 
     hits: int = 0
+    stale: int = 0
+    sampled: int = 0
     joined: int = 0
     misses: int = 0
     bypassed: int = 0
     stored: int = 0
+    refreshed: int = 0
 
 
 class CacheLayer(Layer):
@@ -67,14 +84,25 @@ class CacheLayer(Layer):
         stats: Its counts.
     """
 
-    __slots__ = ("_shelf", "stats")
+    __slots__ = ("_refreshes", "_shelf", "stats")
 
     def __init__(
-        self, arguments: dict[str, Any], run: Any, stats: CacheStats, shelf: Shelf
+        self,
+        arguments: dict[str, Any],
+        run: Any,
+        stats: CacheStats,
+        shelf: Shelf,
+        refreshes: Refreshes,
     ) -> None:
         super().__init__("cache", __name__, arguments, run)
         self.stats = stats
         self._shelf = shelf
+        self._refreshes = refreshes
+
+    @property
+    def store(self) -> Store:
+        """Where the answers are."""
+        return self._shelf.store
 
     @property
     def store_failures(self) -> int:
@@ -82,8 +110,23 @@ class CacheLayer(Layer):
         return self._shelf.failures
 
     async def aclose(self) -> None:
-        """Finish what is still to be stored, and close the store's connections."""
+        """Finish what is still to be refreshed and stored, and close the store's connections.
+
+        Refreshes that take longer than ten seconds are cancelled.
+        """
+        await self._refreshes.aclose()
         await self._shelf.store.aclose()
+
+    def __reduce__(self) -> Any:
+        cipher = self.arguments.get("cipher")
+        if type(cipher).__module__.partition(".")[0] == "cryptography":
+            from pickle import PicklingError
+
+            raise PicklingError(
+                "cache(cipher=…) has its key in it, which does not go into a pickle: pass a cipher "
+                "of your own that fetches its key on each machine"
+            )
+        return super().__reduce__()
 
 
 class Wishes(Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +147,7 @@ def cache(
     store: Store | None = None,
     *,
     ttl: float | None = None,
+    stale_while_revalidate: float = 0.0,
     mode: Mode = "read_write",
     namespace: str = "",
     single_flight: bool = True,
@@ -115,6 +159,7 @@ def cache(
     on_error: Literal["pass", "raise"] = "pass",
     compress: Literal["zlib", "zstd"] | None = None,
     cipher: Cipher | None = None,
+    timing: bool = False,
 ) -> CacheLayer:
     """Answer equal requests from a store. Such an answer has `cached` set, and costs nothing.
 
@@ -129,16 +174,24 @@ def cache(
 
     Calls that sample (no `temperature=0`, no `seed`) are cached like all others: they get the same
     answer again, where the model might have given another one. Most calls are of that kind, and
-    many models take no temperature at all; whoever puts a cache there wants to pay once. Pass
+    many models take no temperature at all; whoever puts a cache there wants to pay once. The first
+    one that is answered so is logged (level info), and `stats.sampled` counts them. Pass
     `sampled=False` where every call is to be a new draw, or `cache={"no_cache": True}` to one call.
+
+    A call without a model is answered by the targets of a `fallback()` further in, and they are
+    part of its key, as they are of any other call's. If nobody further in is known to choose, it is
+    not cached.
 
     Args:
         store: `memory()` (by default one of its own), `sqlite(path)` or `redis(url)`.
         ttl: Seconds for which an answer is kept; `None`: as long as there is room.
+        stale_while_revalidate: Seconds after `ttl` in which an answer is still given, at once,
+            while one call in the background asks anew (RFC 5861).
         mode: `"read_write"`; `"read_only"`; `"write_only"`; `"record"`, which always asks and
             stores; `"replay"`, which never asks: a miss is a `CacheMissError` that shows how the
-            nearest recorded request differs; `"off"`. What was recorded is replayed with any key
-            and address: the account is not looked at in these two.
+            nearest recorded request differs; `"record_new"`, which replays what is recorded, and
+            records what is not; `"off"`. What was recorded is replayed with any key and address:
+            the account is not looked at in these three, nor is any limit of size.
         namespace: Keeps apart what shares a store.
         single_flight: Whether equal calls at the same time are one.
         sampled: Whether calls that sample are cached.
@@ -150,6 +203,8 @@ def cache(
             warning (logger `scallion`) once a minute, `"raise"` raises. Replay always raises.
         compress: How to compress stored answers.
         cipher: Encrypts them; a `cryptography.fernet.Fernet` will do.
+        timing: Whether the chunks of a recorded stream are replayed when they came, and not at
+            once.
 
     Raises:
         ValueError: there is no such mode, or a limit makes no sense.
@@ -161,110 +216,136 @@ def cache(
         raise ValueError(f'on_error must be "pass" or "raise", not {on_error!r}')
     if (ttl is not None and not ttl > 0) or max_bytes < 1 or not wait >= 0:
         raise ValueError("ttl and max_bytes must be above 0, and wait not below")
+    if not 0 <= stale_while_revalidate < math.inf or (stale_while_revalidate and ttl is None):
+        raise ValueError("stale_while_revalidate is a number of seconds after a ttl")
+    recording = mode in RECORDINGS
     shelf = Shelf(
         memory() if store is None else store,
         envelope(compress, cipher),
-        ttl=ttl,
-        strict=on_error == "raise" or mode in RECORDINGS,
+        ttl=None if ttl is None else ttl + stale_while_revalidate,
+        strict=on_error == "raise" or recording,
     )
     stats = CacheStats()
     recordings = Recordings(shelf, f"cache:{namespace}:recorded")
-    left_out = {*ignore, "identity"} if mode in RECORDINGS else frozenset(ignore)
+    refreshes = Refreshes()
+    left_out = {*ignore, "identity"} if recording else frozenset(ignore)
+    fresh_for = ttl if ttl is not None and stale_while_revalidate else math.inf
+    usable_for = fresh_for + stale_while_revalidate
     flights: dict[tuple[asyncio.AbstractEventLoop, str], Flight] = {}
     known = Digests()
+    log = logging.getLogger("scallion")
+    warn_unkeyed = Seldom(
+        "cache() leaves calls alone that name no model, with no fallback() behind it to choose "
+        "one: pass model= to build_pipeline, or cache(key=…)"
+    )
     # Calls that lead a flight, so that a second cache() further in does not wait for its own call.
     leading = "scallion cache leads"
 
-    def name_of(request: Request) -> str | None:
+    def name_of(request: Request, call_next: Handler) -> tuple[str | None, list[Answerer]]:
+        """The entry's name, if it has one, and who else may answer."""
+        stack: list[Answerer] = []
         try:
             if key is not None:
-                return f"cache:{key(request, namespace=namespace, ignore=left_out)}"
-            made = request_key(request, namespace=namespace, ignore=left_out, memory=known)
+                return f"cache:{key(request, namespace=namespace, ignore=left_out)}", stack
+            layers = getattr(call_next, "further_in", ())
+            if layers:
+                stack = answerers(layers, request.provider)
+            if request.model is None and not stack and not chooses_model(request.provider):
+                warn_unkeyed(request.context.clock)
+                raise ValueError("no model is named, and no fallback() further in chooses one")
+            made = request_key(
+                request, namespace=namespace, ignore=left_out, stack=stack, memory=known
+            )
         except UNKEYED as error:
-            if mode in RECORDINGS:
+            if recording:
                 raise InvalidRequestError(f"this request cannot be recorded: {error}") from error
-            return None
-        return f"cache:{made}"
+            return None, stack
+        return f"cache:{made}", stack
+
+    def give(answer: ModelResponse, request: Request, tape: Tape | None = None) -> Response:
+        if not recording and not _settled(request):
+            if not stats.sampled:
+                log.info("cache() answers calls that sample: with sampled=False it asks anew")
+            stats.sampled += 1
+        return replay(answer, request, tape, timing=timing)
 
     async def middleware(request: Request, call_next: Handler) -> Response:
         wishes = NO_WISHES
         if "cache" in request.params:
             wishes, request = _wishes(request)
-        name = name_of(request) if mode != "off" and (sampled or _settled(request)) else None
+        name, stack = None, NOBODY
+        if mode != "off" and (sampled or _settled(request)):
+            name, stack = name_of(request, call_next)
         if name is None:
             stats.bypassed += 1
             return await call_next(request)
         clock = request.context.clock
-        stale = wishes.no_cache
-        if mode == "replay" or (mode in READS and not wishes.no_cache):
+        anew = wishes.no_cache and not recording
+        if mode in READS and not anew:
             entry = await shelf.find(name, clock)
             answer = None if entry is None else answer_of(entry)
             if entry is not None and answer is not None:
-                if mode == "replay" or _is_young(entry, wishes, clock):
+                age = 0.0 if recording else clock.time() - entry.at
+                if age <= usable_for and (wishes.max_age is None or age <= wishes.max_age):
                     stats.hits += 1
-                    return replay(answer, request)
-                stale = True
+                    if age > fresh_for:
+                        stats.stale += 1
+                        if mode in WRITES and not wishes.no_store:
+                            refresh(name, request, call_next)
+                    return give(answer, request, entry.tape)
+                anew = True
         if mode == "replay":
-            raise await recordings.miss(canonical(request, ignore=left_out), clock)
-        alone = stale or wishes.no_store or not single_flight or mode != "read_write"
+            raise await recordings.miss(canonical(request, ignore=left_out, stack=stack), clock)
+        alone = anew or wishes.no_store or not single_flight or mode != "read_write"
         if not alone and name not in request.context.state.get(leading, ()):
             return await fly(name, request, call_next)
-        return await ask(name, request, call_next, store=mode in WRITES and not wishes.no_store)
-
-    async def ask(name: str, request: Request, call_next: Handler, *, store: bool) -> Response:
         stats.misses += 1
-        if not store:
-            return await call_next(request)
-        recorded = canonical(request, ignore=left_out) if mode == "record" else None
+        response = await call_next(request)
+        if mode not in WRITES or wishes.no_store:
+            return response
+        if recording:
+            shown = canonical(request, ignore=left_out, stack=stack)
+            return take_down(name, response, shown)
+        return response.on_settle(partial(keep, name))
 
-        def keep(outcome: Outcome) -> None:
-            put(name, entry_for(outcome, recorded), None, outcome.request.context.clock)
+    def take_down(name: str, response: Response, shown: dict[str, Any]) -> Response:
+        recorder = Recorder(response)
 
-        return (await call_next(request)).on_settle(keep)
+        def settled(outcome: Outcome) -> None:
+            clock = outcome.request.context.clock
+            if put(name, entry_for(outcome, shown, recorder.tape()), None, clock):
+                recordings.note(name, clock)
 
-    def put(name: str, entry: Entry | None, lease: Lease | None, clock: Clock) -> None:
+        return response.on_settle(settled)
+
+    def keep(name: str, outcome: Outcome) -> None:
+        put(name, entry_for(outcome), None, outcome.request.context.clock)
+
+    def put(name: str, entry: Entry | None, lease: Lease | None, clock: Clock) -> bool:
+        """Store what a call left, give back its lease, and say whether it left anything."""
         data = None if entry is None else shelf.seal(entry)
-        if data is not None and len(data) > max_bytes:
+        if data is not None and len(data) > max_bytes and not recording:
             data = None
         if data is not None:
             stats.stored += 1
         shelf.finish(name, data, lease, clock)
-        if data is not None and mode == "record":
-            recordings.note(name, clock)
+        return data is not None
 
     async def fly(name: str, request: Request, call_next: Handler) -> Response:
-        clock, context = request.context.clock, request.context
+        clock = request.context.clock
         place = (asyncio.get_running_loop(), name)
         deadline = clock.now() + wait
         while (other := flights.get(place)) is not None:
             try:
                 entry = await other.landed(clock, deadline)
             except builtins.TimeoutError:
-                return await ask(name, request, call_next, store=True)
+                stats.misses += 1
+                return (await call_next(request)).on_settle(partial(keep, name))
             answer = None if entry is None else answer_of(entry)
             if answer is not None:
                 stats.joined += 1
-                return replay(answer, request)
-        flight = flights[place] = Flight()
-        led: set[str] = context.state.setdefault(leading, set())
-        led.add(name)
-
-        def end(entry: Entry | None, *, store: bool) -> None:
-            if flight.end(entry):
-                led.discard(name)
-                if flights.get(place) is flight:
-                    del flights[place]
-                if store or flight.lease is not None:
-                    put(name, entry if store else None, flight.lease, clock)
-
-        def settled(outcome: Outcome) -> None:
-            end(entry_for(outcome, None), store=True)
-
-        def renew() -> None:
-            if not flight.ended and flight.lease is not None:
-                flight.timer = clock.call_at(clock.now() + LEASE / 3, renew)
-                shelf.renew(flight.lease, clock)
-
+                return give(answer, request)
+        flight, end = lead(place, request)
         try:
             found = await shelf.find_or_lease(name, clock, max(0.0, deadline - clock.now()))
             if isinstance(found, Entry):
@@ -272,21 +353,87 @@ def cache(
                 if answer is not None:
                     stats.hits += 1
                     end(found, store=False)
-                    return replay(answer, request)
+                    return give(answer, request)
             elif found is not None:
-                flight.lease = found
-                flight.timer = clock.call_at(clock.now() + LEASE / 3, renew)
+                hold(flight, found, clock)
             stats.misses += 1
             response = await call_next(request)
         except BaseException:
             end(None, store=False)
             raise
-        return response.on_settle(settled)
+        return response.on_settle(lambda outcome: end(entry_for(outcome), store=True))
 
-    return CacheLayer(given, middleware, stats, shelf)
+    def lead(
+        place: tuple[asyncio.AbstractEventLoop, str], request: Request
+    ) -> tuple[Flight, Callable[..., bool]]:
+        """Begin a flight that others can join; and what ends it, and says if it left anything."""
+        _, name = place
+        flight = flights[place] = Flight()
+        led: set[str] = request.context.state.setdefault(leading, set())
+        led.add(name)
+
+        def end(entry: Entry | None, *, store: bool) -> bool:
+            if not flight.end(entry):
+                return False
+            led.discard(name)
+            if flights.get(place) is flight:
+                del flights[place]
+            if store or flight.lease is not None:
+                return put(name, entry if store else None, flight.lease, request.context.clock)
+            return False
+
+        return flight, end
+
+    def hold(flight: Flight, lease: Lease, clock: Clock) -> None:
+        """Keep a lease as long as the flight goes on."""
+        flight.lease = lease
+
+        def renew() -> None:
+            if not flight.ended:
+                flight.timer = clock.call_at(clock.now() + LEASE / 3, renew)
+                shelf.renew(lease, clock)
+
+        flight.timer = clock.call_at(clock.now() + LEASE / 3, renew)
+
+    def refresh(name: str, request: Request, call_next: Handler) -> None:
+        """Ask anew in the background, unless somebody does already."""
+        clock, place = request.context.clock, (asyncio.get_running_loop(), name)
+        if place in flights or refreshes.is_resting(name, clock):
+            return
+        context = request.context
+        # Of its own: the call that causes it has ended by then, and so may its deadline have.
+        apart = Context(metadata=context.metadata, tenant=context.tenant, clock=clock)
+        request = request.replace(context=apart)
+        flight, end = lead(place, request)
+        refreshed = False
+
+        async def work() -> None:
+            lease = await shelf.lease(name, clock)
+            if lease is None:
+                return  # another process is at it
+            hold(flight, lease, clock)
+            # Whoever had the lease before may have been first.
+            entry = await shelf.find(name, clock)
+            if entry is None or clock.time() - entry.at > fresh_for:
+                await ask_apart(request, watched)
+                if not refreshed:
+                    raise LLMClientError("the new answer is not one that is kept")
+
+        async def watched(asked: Request) -> Response:
+            return (await call_next(asked)).on_settle(settled)
+
+        def settled(outcome: Outcome) -> None:
+            nonlocal refreshed
+            refreshed = end(entry_for(outcome), store=True)
+            stats.refreshed += refreshed
+
+        refreshes.start(name, work, lambda: end(None, store=False), clock)
+
+    return CacheLayer(given, middleware, stats, shelf, refreshes)
 
 
 NO_WISHES: Final = Wishes()
+NOBODY: Final[list[Answerer]] = []
 
 
 def _wishes(request: Request) -> tuple[Wishes, Request]:
@@ -303,10 +450,6 @@ def _wishes(request: Request) -> tuple[Wishes, Request]:
         known = ", ".join(Wishes.__struct_fields__)
         raise InvalidRequestError(f"cache={asked!r}: {error}. It knows {known}") from None
     return wishes, request.replace(params=params)
-
-
-def _is_young(entry: Entry, wishes: Wishes, clock: Clock) -> bool:
-    return wishes.max_age is None or clock.time() - entry.at <= wishes.max_age
 
 
 def _settled(request: Request) -> bool:

@@ -13,9 +13,12 @@ from scallion._response import Response
 from scallion.stores import Envelope
 from scallion.types import ChunkChoice, Delta, ModelResponse, StreamChunk
 
+from ._cache_tape import Replay, Tape, TimedReplay
+
 if TYPE_CHECKING:
     from scallion._request import Request
     from scallion._response import Outcome
+    from scallion._sources import ChunkSource
     from scallion.stores import Cipher
 
 VERSION: Final = 1
@@ -30,6 +33,7 @@ class Entry(Struct, omit_defaults=True):
         provider: Who gave it.
         request_id: The provider's id of the request that was answered.
         request: The canonical request, where calls are recorded.
+        tape: The chunks as they came, where a stream was recorded.
     """
 
     answer: msgspec.Raw
@@ -37,6 +41,7 @@ class Entry(Struct, omit_defaults=True):
     provider: str | None = None
     request_id: str | None = None
     request: dict[str, Any] | None = None
+    tape: Tape | None = None
 
 
 def envelope(compress: Any, cipher: Cipher | None) -> Envelope[Entry]:
@@ -44,7 +49,9 @@ def envelope(compress: Any, cipher: Cipher | None) -> Envelope[Entry]:
     return Envelope(Entry, version=VERSION, compress=compress, cipher=cipher)
 
 
-def entry_for(outcome: Outcome, recorded: dict[str, Any] | None) -> Entry | None:
+def entry_for(
+    outcome: Outcome, recorded: dict[str, Any] | None = None, tape: Tape | None = None
+) -> Entry | None:
     """The entry of a call that has ended, or `None` if it left nothing to be kept.
 
     That is an answer which came whole: every choice has its finish reason, and no filter cut it.
@@ -64,6 +71,7 @@ def entry_for(outcome: Outcome, recorded: dict[str, Any] | None) -> Entry | None
         provider=answer.provider,
         request_id=answer.request_id,
         request=recorded,
+        tape=tape,
     )
 
 
@@ -79,12 +87,26 @@ def answer_of(entry: Entry) -> ModelResponse | None:
     return answer
 
 
-def replay(answer: ModelResponse, request: Request) -> Response:
-    """A stored answer as the response to a request, whole or as a stream."""
+def replay(
+    answer: ModelResponse, request: Request, tape: Tape | None = None, *, timing: bool = False
+) -> Response:
+    """A stored answer as the response to a request, whole or as a stream.
+
+    Args:
+        tape: The chunks in which it comes as a stream; without one, word by word.
+        timing: Whether those come when they came.
+    """
     if not request.stream:
         return Response.completed(answer, request)
+    source: ChunkSource
+    if tape is None:
+        source = Replay(natural_chunks(answer))
+    elif timing:
+        source = TimedReplay(tape, request.context.clock)
+    else:
+        source = Replay(tape.chunks())
     response = Response.streaming(
-        _Replay(natural_chunks(answer)),
+        source,
         request,
         provider=answer.provider,
         request_id=answer.request_id,
@@ -119,23 +141,6 @@ def natural_chunks(answer: ModelResponse) -> list[StreamChunk]:
         ],
         finish,
     ]
-
-
-class _Replay:
-    """Chunks that are all here."""
-
-    def __init__(self, chunks: list[StreamChunk]) -> None:
-        self._chunks = chunks
-        self.ended = False
-        self.sealed = True
-
-    async def read(self) -> list[StreamChunk]:
-        chunks, self._chunks = self._chunks, []
-        self.ended = True
-        return chunks
-
-    async def aclose(self) -> None:
-        self.ended = True
 
 
 def _mark(outcome: Outcome) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from scallion._layer import Layer
 from scallion.types import Model
 
 from ._cache_memory import Digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from scallion._request import Request
 
@@ -34,6 +35,7 @@ def request_key(
     *,
     namespace: str = "",
     ignore: Collection[str] = (),
+    stack: Sequence[Answerer] = (),
     memory: Digests | None = None,
 ) -> str:
     """The name under which the answer to a request is stored: 64 hexadecimal digits.
@@ -48,6 +50,7 @@ def request_key(
         namespace: Keeps apart what shares a store.
         ignore: Parameters to leave out as well (`"user"`, `"metadata"`, …); also `"identity"`,
             `"tenant"` and `"model"`.
+        stack: Who else may answer; see `answerers`.
         memory: What is known of earlier requests, to hash only what is new of a long history. A
             message that was changed in place is hashed anew.
 
@@ -72,15 +75,19 @@ def request_key(
         else:
             plain[name] = _converted(value)
     state = known.state("", request.messages, _canonical_message)
+    # Without a model, the pipeline's provider is asked for those of the stack alone.
+    nobody = "identity" in ignore or (request.model is None and stack)
     head = [
         VERSION,
         namespace,
-        None if "identity" in ignore else identity_of(request.provider, request.model),
+        None if nobody else identity_of(request.provider, request.model),
         None if "tenant" in ignore else context.tenant,
         None if "model" in ignore else request.model,
         plain,
         large,
     ]
+    if stack and "model" not in ignore:
+        head.append([_told(other, ignore) for other in stack])
     state.update(b"\n")
     state.update(_encoder.encode(head))
     return state.hexdigest()
@@ -94,11 +101,66 @@ def identity_of(provider: Any, model: str | None) -> str:
     inner = getattr(provider, "provider", None)
     if inner is not None:  # a pipeline around another provider
         own = getattr(provider, "model", None)
-        return f"{_name_of(provider)} {own} {identity_of(inner, own or model)}"
+        others = answerers(getattr(provider, "middlewares", ()), inner)
+        told = _encoder.encode([_told(other, ()) for other in others]).decode() if others else ""
+        return f"{_name_of(provider)} {own} {identity_of(inner, own or model)}{told}"
     return _name_of(provider)
 
 
-def canonical(request: Request, *, ignore: Collection[str] = ()) -> dict[str, Any]:
+class Answerer(NamedTuple):
+    """Who may answer instead of a request's own model: a target of a `fallback()`.
+
+    Attributes:
+        on: The name of what the target is tried for.
+    """
+
+    model: str | None
+    params: Mapping[str, Any] | None
+    identity: str
+    on: str | None
+
+
+def answerers(layers: Iterable[object], provider: Any) -> list[Answerer]:
+    """Who may answer behind `layers`, besides the request's own model and `provider`."""
+    found: list[Answerer] = []
+    for entry in layers:
+        if not isinstance(entry, Layer) or entry.name != "fallback":
+            continue
+        on = entry.arguments.get("on")
+        for target in entry.arguments.get("targets", ()):
+            model = target if isinstance(target, str) else getattr(target, "model", None)
+            named = getattr(target, "provider", None)
+            if callable(target):  # a handler
+                named, own = target, on
+            else:
+                own = getattr(target, "on", None) or on
+            whose = named if isinstance(named, str) else identity_of(named or provider, model)
+            params = getattr(target, "params", None) if not callable(target) else None
+            found.append(Answerer(model, params, whose, None if own is None else _names(own)))
+    return found
+
+
+def chooses_model(provider: Any) -> bool:
+    """Whether a provider is a pipeline that needs no model on the request."""
+    if getattr(provider, "middlewares", None) is None:
+        return False
+    if provider.model is not None or answerers(provider.middlewares, provider.provider):
+        return True
+    return chooses_model(provider.provider)
+
+
+def _told(other: Answerer, ignore: Collection[str]) -> list[Any]:
+    identity = None if "identity" in ignore else other.identity
+    return [other.model, other.params, identity, other.on]
+
+
+def _names(on: object) -> str:
+    return " ".join(map(_name_of, on)) if isinstance(on, tuple) else _name_of(on)
+
+
+def canonical(
+    request: Request, *, ignore: Collection[str] = (), stack: Sequence[Answerer] = ()
+) -> dict[str, Any]:
     """What the key is made of, to be read and compared by people; without anything secret."""
     kept = {
         name: _headers(value) if name == "extra_headers" else value
@@ -109,6 +171,11 @@ def canonical(request: Request, *, ignore: Collection[str] = ()) -> dict[str, An
         kept["extra_headers"] = {name: _masked(value) for name, value in kept["extra_headers"]}
     whole: dict[str, Any] = {"model": request.model, "tenant": request.context.tenant}
     whole = {name: v for name, v in whole.items() if v is not None and name not in ignore}
+    if stack and "model" not in ignore:
+        whole["fallback"] = [
+            {name: v for name, v in (("model", o.model), ("params", o.params)) if v is not None}
+            for o in stack
+        ]
     whole["messages"] = [msgspec.Raw(_canonical_message(message)) for message in request.messages]
     read: dict[str, Any] = msgspec.json.decode(_encoder.encode({**whole, **kept}))
     for name, value in read.items():

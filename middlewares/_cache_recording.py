@@ -32,7 +32,7 @@ class Recordings:
 
     def note(self, name: str, clock: Clock) -> None:
         """Remember that `name` was recorded."""
-        if name in self._own:
+        if name in self._own or self._lists_itself():
             return
         self._own[name] = None
         while len(self._own) > MOST:
@@ -47,8 +47,8 @@ class Recordings:
         nearest = await self._nearest(wanted, clock)
         if nearest is None:
             return CacheMissError(
-                f'{message}. Nothing is recorded in {self._shelf.store.url}: cache(mode="record") '
-                "records"
+                f"{message}. Nothing is recorded in {self._shelf.store.url}: "
+                'cache(mode="record") records, and so does pytest --scallion-record=new'
             )
         diff = [*unified_diff(nearest, wanted, "recorded", "asked", n=2, lineterm="")]
         if not diff:
@@ -74,7 +74,12 @@ class Recordings:
                 best, most = lines, alike
         return best
 
+    def _lists_itself(self) -> bool:
+        return hasattr(self._shelf.store, "keys")  # a cassette
+
     async def _names(self) -> dict[str, None]:
+        if self._lists_itself():
+            return dict.fromkeys(self._shelf.store.keys())  # type: ignore[attr-defined]
         data = await self._shelf.store.get(self._name)
         try:
             names = msgspec.json.decode(data or b"[]", type=list[str])

@@ -23,6 +23,20 @@ LEASE: Final = 15.0
 WARN_EVERY: Final = 60.0
 
 
+class Seldom:
+    """A warning (logger `scallion`) that is given once a minute, however often there is cause."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+        self._warned_at = -math.inf
+
+    def __call__(self, clock: Clock, *arguments: object) -> None:
+        now = clock.now()
+        if now - self._warned_at >= WARN_EVERY:
+            self._warned_at = now
+            logging.getLogger("scallion").warning(self._message, *arguments)
+
+
 class Shelf:
     """Entries by name.
 
@@ -39,10 +53,10 @@ class Shelf:
     ) -> None:
         self.store = store
         self.failures = 0
+        self._warn = Seldom("cache(): the store %s failed, and calls go on without it: %s")
         self._sealer = sealer
         self._ttl = ttl
         self._strict = strict
-        self._warned_at = -math.inf
         self._pending: dict[str, bytes] = {}
 
     async def find(self, name: str, clock: Clock) -> Entry | None:
@@ -67,6 +81,14 @@ class Shelf:
                     return entry
                 # It would be in the way of the lease.
                 await self.store.delete(name)
+        except Exception as error:  # noqa: BLE001
+            self.failed(error, clock)
+        return None
+
+    async def lease(self, name: str, clock: Clock) -> Lease | None:
+        """The right to make an entry anew, if nobody has it."""
+        try:
+            return await self.store.lease(name, ttl=LEASE)
         except Exception as error:  # noqa: BLE001
             self.failed(error, clock)
         return None
@@ -110,14 +132,7 @@ class Shelf:
         self.failures += 1
         if self._strict:
             raise error
-        now = clock.now()
-        if now - self._warned_at >= WARN_EVERY:
-            self._warned_at = now
-            logging.getLogger("scallion").warning(
-                "cache(): the store %s failed, and calls go on without it: %s",
-                self.store.url,
-                error,
-            )
+        self._warn(clock, self.store.url, error)
 
     async def _careful(self, work: Callable[[], Awaitable[Any]], clock: Clock) -> None:
         try:

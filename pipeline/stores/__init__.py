@@ -3,8 +3,9 @@
     memory()        this process (the default)
     sqlite(path)    the processes of one machine, and the next run
     redis(url)      a fleet, over Redis 6.2 or later or Valkey
+    cassette(path)  recordings for tests, in a file that people read and commit
 
-All three keep the same small promise, `Store`, so moving from a laptop to a fleet is one argument.
+All keep the same small promise, `Store`, so moving from a laptop to a fleet is one argument.
 Each backend is imported when it is first used.
 """
 
@@ -12,10 +13,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from scallion.exceptions import StoreError as StoreError
 
+    from ._cassette import CassetteStore as cassette  # noqa: N813  (called like a factory)
     from ._envelope import Cipher as Cipher
     from ._envelope import Envelope as Envelope
     from ._follow import follow as follow
-    from ._memory import MemoryStore as memory  # noqa: N813  (called like a factory)
+    from ._memory import MemoryStore as memory  # noqa: N813
     from ._protocol import Balance as Balance
     from ._protocol import Claim as Claim
     from ._protocol import Lease as Lease
@@ -37,6 +39,7 @@ _HOME = {
     "Store": ("._protocol", "Store"),
     "StoreError": ("..exceptions", "StoreError"),
     "Window": ("._window", "Window"),
+    "cassette": ("._cassette", "CassetteStore"),
     "follow": ("._follow", "follow"),
     "memory": ("._memory", "MemoryStore"),
     "redis": ("._redis", "RedisStore"),
@@ -54,6 +57,7 @@ __all__ = [
     "Store",
     "StoreError",
     "Window",
+    "cassette",
     "follow",
     "memory",
     "redis",

@@ -1,30 +1,49 @@
-"""A store in one JSON file that people can read, compare and commit: recordings for tests.
+"""The store in one JSON file that people can read, compare and commit: recordings for tests.
 
 Entries are sorted by key and the file is indented, so a change of one entry is a change of its
-lines. What is not JSON (compressed or encrypted entries) is kept as Base64.
+lines. What is not JSON (compressed or encrypted entries) is kept as Base64. What looks like a
+secret is never written.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tempfile
 from base64 import b64decode, b64encode
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from scallion.stores import StoreError
-from scallion.stores._envelope import MAGIC, PLAIN
-from scallion.stores._memory import MemoryStore
-from scallion.stores._protocol import check_key, check_value
+from scallion.exceptions import StoreError
+
+from ._envelope import MAGIC, PLAIN
+from ._memory import MemoryStore
+from ._protocol import check_key, check_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMAT: Final = 1
+
+SECRET_NAMES: Final = re.compile(r"(API_?KEY|ACCESS_KEY|PASSWORD|SECRET|TOKEN)$", re.IGNORECASE)
+"""Environment variables whose values are secrets."""
+
+SHORTEST_SECRET: Final = 8
+"""In characters. What is shorter may be any word."""
+
+SECRET_FORMS: Final = re.compile(
+    r"\bsk-(?=[\w-]*\d)[\w-]{20,}"  # OpenAI, Anthropic, OpenRouter and many others
+    r"|\bAIza[\w-]{35}"  # Google
+    r"|\bgh[opsu]_\w{36,}|\bhf_\w{30,}"  # GitHub, Hugging Face
+    r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"  # any JSON web token
+    r"|(?<=[Bb]earer )[\w.~+/-]{16,}"
+)
 
 
 class Kept(Struct, omit_defaults=True):
@@ -45,16 +64,19 @@ class Tape(Struct):
 class CassetteStore(MemoryStore):
     """Values in a JSON file. Times to live do not count: what was recorded stays.
 
-    Several processes may record to one file at once. Leases and budgets are this process's own.
+    Several processes may record to one file at once (on Windows, one at a time). Leases and budgets
+    are this process's own. Secrets are replaced before anything is written, wherever they stand:
+    the values of environment variables that are named like secrets, and what has a known key's
+    form.
 
     Args:
         path: The file. It and its folder are made when something is recorded.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
-        self._arguments = {"path": path}
-        self._path = Path(path)
+        self._path = Path(path).absolute()  # the working directory may change
+        self._arguments = {"path": self._path}
         self._read_at: tuple[int, int, int] | None = None
         self._tape = Tape()
 
@@ -62,6 +84,16 @@ class CassetteStore(MemoryStore):
     def url(self) -> str:
         """See `Store.url`."""
         return f"cassette:{self._path}"
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    def keys(self) -> list[str]:
+        """The key of everything that is kept, in order."""
+        with self._lock:
+            return sorted(self._entries())
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None) -> None:
         """See `Store.set`."""
@@ -133,7 +165,8 @@ def _bytes(kept: Kept) -> bytes | None:
 
 def _write(path: Path, tape: Tape) -> None:
     """In one step: whoever reads finds the old file or the new one."""
-    text = msgspec.json.format(msgspec.json.encode(tape, order="sorted"), indent=2) + b"\n"
+    encoded = msgspec.json.encode(tape, order="sorted")
+    text = without_secrets(msgspec.json.format(encoded, indent=2).decode()).encode() + b"\n"
     number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(number, "wb") as file:
@@ -143,6 +176,23 @@ def _write(path: Path, tape: Tape) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def without_secrets(text: str) -> str:
+    """JSON text with every secret replaced by a mark that differs for different ones."""
+    known = [
+        json.dumps(value, ensure_ascii=False)[1:-1]
+        for name, value in os.environ.items()
+        if SECRET_NAMES.search(name) and len(value) >= SHORTEST_SECRET
+    ]
+    for secret in sorted(known, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(secret, _mark(secret))
+    return SECRET_FORMS.sub(lambda found: _mark(found[0]), text)
+
+
+def _mark(secret: str) -> str:
+    # Enough to see that it changed, too little to guess it by.
+    return f"<secret {sha256(secret.encode()).hexdigest()[:4]}>"
 
 
 @contextmanager

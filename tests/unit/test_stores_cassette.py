@@ -10,8 +10,7 @@ import pytest
 from scallion import Response, build_pipeline
 from scallion import exceptions as e
 from scallion.middlewares._cache import cache
-from scallion.middlewares._cache_cassette import CassetteStore
-from scallion.stores import Lease, StoreError
+from scallion.stores import Lease, StoreError, cassette
 from support.chunks import answer
 
 
@@ -29,12 +28,12 @@ def path(tmp_path):
 
 
 def recording(path):
-    layer = cache(CassetteStore(path), mode="record")
+    layer = cache(cassette(path), mode="record")
     return build_pipeline([layer], provider=provider, model="m")
 
 
 def replaying(path):
-    layer = cache(CassetteStore(path), mode="replay")
+    layer = cache(cassette(path), mode="replay")
     return build_pipeline([layer], provider=offline, model="m")
 
 
@@ -72,12 +71,12 @@ async def test_another_order_of_recording_gives_the_same_file_but_for_the_times(
     "value", [b"", b"\x00\xff", b"sc\x01\x01\x01\x00", b"sc\x01\x02\x00{}", b"[1]"]
 )
 async def test_any_bytes_are_kept(path, value):
-    await CassetteStore(path).set("key", value, ttl=1)
-    assert await CassetteStore(path).get("key") == value
+    await cassette(path).set("key", value, ttl=1)
+    assert await cassette(path).get("key") == value
 
 
 async def test_a_change_of_the_file_is_seen(path):
-    one, other = CassetteStore(path), CassetteStore(path)
+    one, other = cassette(path), cassette(path)
     assert await one.get("key") is None
     await other.set("key", b"1")
     assert await one.get("key") == b"1"
@@ -87,7 +86,7 @@ async def test_a_change_of_the_file_is_seen(path):
 
 
 async def test_it_pickles_as_its_path(path):
-    store = CassetteStore(path)
+    store = cassette(path)
     await store.set("key", b"1")
     again = pickle.loads(pickle.dumps(store))
     assert again.url == store.url
@@ -100,7 +99,7 @@ async def test_it_pickles_as_its_path(path):
 async def test_a_file_that_is_no_recording_is_an_error_and_stays_as_it_is(path, text):
     path.parent.mkdir()
     path.write_text(text)
-    for attempt in (CassetteStore(path).get("key"), CassetteStore(path).set("key", b"1")):
+    for attempt in (cassette(path).get("key"), cassette(path).set("key", b"1")):
         with pytest.raises(StoreError, match="tape"):
             await attempt
     assert path.read_text() == text
@@ -109,8 +108,8 @@ async def test_a_file_that_is_no_recording_is_an_error_and_stays_as_it_is(path, 
 
 WORKER = """
 import asyncio, sys
-from scallion.middlewares._cache_cassette import CassetteStore
-store = CassetteStore(sys.argv[1])
+from scallion.stores import cassette
+store = cassette(sys.argv[1])
 for number in range(20):
     asyncio.run(store.set(f"{sys.argv[2]} {number}", b"1"))
 """
