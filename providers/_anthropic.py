@@ -74,6 +74,12 @@ class AnthropicClient(SDKClient):
             body["stream"] = True
         return body
 
+    async def count_tokens_exact(self, request: Request) -> int:
+        """See `BaseLLMClient`. The prompt is sent to Anthropic's `count_tokens` endpoint."""
+        from ._count import asked
+
+        return await asked(self, request)
+
     def headers(self, request: Request) -> dict[str, Any]:
         """A client that was handed in may use a version that refuses sampling parameters."""
         headers = super().headers(request)

@@ -57,6 +57,20 @@ class BaseLLMClient(ABC):
 
         return count_tokens(text, model)
 
+    async def count_tokens_exact(self, request: Request) -> int:
+        """How many tokens the provider will report for the prompt of `request`.
+
+        Anthropic is asked, which is free but has its own rate limit. For OpenAI's models a chat of
+        text is counted by OpenAI's published rules; it has no endpoint that counts another one.
+
+        Raises:
+            InvalidRequestError: no exact count is to be had.
+            ProviderError: the provider failed.
+        """
+        from ._count import published
+
+        return await published(self, request)
+
     async def warm_up(self) -> None:  # noqa: B027 - most have nothing to do
         """Do now what the first call would otherwise pay for."""
 

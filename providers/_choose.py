@@ -197,6 +197,11 @@ class AutoProvider:
             client = self._clients.setdefault(provider, get_client(provider))
         return client
 
+    async def count_tokens_exact(self, request: Request) -> int:
+        """See `BaseLLMClient`; the adapter that serves the request's model counts."""
+        assert request.model is not None
+        return await self.client_for(request.model).count_tokens_exact(request)
+
     def identity(self, model: str) -> str:
         """The identity of the adapter that serves `model`."""
         return self.client_for(model).identity(model)

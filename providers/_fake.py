@@ -79,6 +79,10 @@ class FakeClient(BaseLLMClient):
             raise error
         return Response.completed(answer, request)
 
+    async def count_tokens_exact(self, request: Request) -> int:
+        """See `BaseLLMClient`: what a call would report, made up as it is."""
+        return _prompt_tokens(request)
+
     async def _words(
         self, answer: ModelResponse, error: Exception | None, request: Request
     ) -> AsyncIterator[StreamChunk]:
@@ -120,7 +124,7 @@ def _default(request: Request) -> str:
 
 
 def _answer(text: str, request: Request) -> ModelResponse:
-    prompt = sum(_tokens(text_of(message.get("content"))) for message in request.messages)
+    prompt = _prompt_tokens(request)
     return ModelResponse(
         id="fake-1",
         object="chat.completion",
@@ -132,6 +136,10 @@ def _answer(text: str, request: Request) -> ModelResponse:
             total_tokens=prompt + _tokens(text),
         ),
     )
+
+
+def _prompt_tokens(request: Request) -> int:
+    return sum(_tokens(text_of(message.get("content"))) for message in request.messages)
 
 
 def _tokens(text: str) -> int:

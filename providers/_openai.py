@@ -101,6 +101,18 @@ class OpenAIClient(SDKClient):
         extra_body = request.params.get("extra_body") or {}
         return "stream_options" in request.params or "stream_options" in extra_body
 
+    async def count_tokens_exact(self, request: Request) -> int:
+        """See `BaseLLMClient`. Of another server than OpenAI's nobody knows the tokenizer."""
+        from ._count import published
+
+        if not self._is_openai():
+            raise self.invalid(
+                "this server has no endpoint that counts the prompt of a chat, and its tokenizer is "
+                "not known: scallion.tokens.estimate(request) is close",
+                request,
+            )
+        return await published(self, request)
+
     def read_answer(self, body: bytes) -> ModelResponse:
         """A `chat.completion` object."""
         answer = decode(ModelResponse, body)
@@ -112,8 +124,12 @@ class OpenAIClient(SDKClient):
         return ChunkDecoder(self.name, request.model)
 
     def wire_model(self, model: str) -> str:
-        """Without `openai/`, unless another server may have models of that very name."""
-        return super().wire_model(model) if self._is_openai() else model
+        """Without `openai/`, unless another server may have models of that very name.
+
+        Where only the environment says which server it is, the prefix is what chose the adapter.
+        """
+        chosen = self._given_client is None and self.config.base_url is None
+        return super().wire_model(model) if chosen or self._is_openai() else model
 
     def _renames_max_tokens(self, model: str) -> bool:
         # OpenAI's reasoning models refuse `max_tokens`; other servers may know nothing else.
@@ -123,8 +139,15 @@ class OpenAIClient(SDKClient):
         return info is not None and info.reasoning is True
 
     def _is_openai(self) -> bool:
-        base_url = self.config.base_url
-        return base_url is None or urlsplit(base_url).hostname == "api.openai.com"
+        """Whether OpenAI's own models answer: at OpenAI, in one of its regions, or at Azure."""
+        if any(cls.__name__ == "AsyncAzureOpenAI" for cls in type(self._given_client).__mro__):
+            return True  # also where a gateway of one's own stands before it
+        address = self.address()
+        try:
+            host = (urlsplit(address).hostname or "") if address else "api.openai.com"
+        except ValueError:
+            return False  # no URL at all; whoever connects to it says so
+        return host == "api.openai.com" or host.endswith((".api.openai.com", ".openai.azure.com"))
 
     def _sdk_class(self) -> type:
         import openai

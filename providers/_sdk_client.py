@@ -13,6 +13,7 @@ import math
 import os
 import weakref
 from abc import abstractmethod
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
@@ -121,20 +122,24 @@ class SDKClient(BaseLLMClient):
         """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it."""
         del model
         client, config = self._given_client, self.config
-        address: str
+        address = self.address() or ""
         key: Any
         if client is not None:
-            address = str(client.base_url)
             whose = ("api_key", "organization", "project")
             key = "\0".join(str(getattr(client, name, None)) for name in whose)
         else:
-            address = config.base_url or os.environ.get(self.address_variable) or ""
             key = config.api_key or os.environ.get(self.key_variable)
         account = str(key) if isinstance(key, str) else repr(type(key))
         extra = repr(sorted((config.default_headers or {}).items()))
         extra += repr(sorted((k, v) for k, v in config.options.items() if isinstance(v, str)))
         hashed = blake2b(f"{account}\0{extra}".encode(), key=b"scallion account", digest_size=16)
         return f"{self.name} {address} {hashed.hexdigest()}"
+
+    def address(self) -> str | None:
+        """The base URL that requests go to; `None` if it is the SDK's default."""
+        if self._given_client is not None:
+            return str(self._given_client.base_url)
+        return self.config.base_url or os.environ.get(self.address_variable)
 
     def __repr__(self) -> str:
         where = f"base_url={shown_url(self.config.base_url)!r}" if self.config.base_url else ""
@@ -181,6 +186,26 @@ class SDKClient(BaseLLMClient):
 
     async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
         client = await self._client()
+        http = await self.send(request, self.path, body, content, stream=request.stream)
+        if request.stream:
+            return await self._streamed(http, client, request)
+        return self._whole(http, request)
+
+    async def send(
+        self,
+        request: Request,
+        path: str,
+        body: dict[str, Any],
+        content: bytes,
+        *,
+        stream: bool = False,
+    ) -> Any:
+        """Post `body`, which is also there as `content`. Returns the SDK's raw HTTP response.
+
+        Raises:
+            ProviderError: it failed.
+        """
+        client = await self._client()
         params = request.params
         options: dict[str, Any] = {"max_retries": 0, "headers": self.headers(request)}
         if "timeout" in params:
@@ -191,22 +216,19 @@ class SDKClient(BaseLLMClient):
         sent = {"content": content} if self._takes_bytes(client) else {"body": body}
         for last_try in (False, False, True):
             try:
-                http = await client.post(
-                    self.path,
+                return await client.post(
+                    path,
                     **sent,
                     cast_to=_raw_response_type(),
                     options=options,
-                    stream=request.stream,
-                    stream_cls=self._stream_class() if request.stream else None,
+                    stream=stream,
+                    stream_cls=self._stream_class() if stream else None,
                 )
-                break
             except Exception as error:
                 if last_try or not was_not_sent(error):
                     raise self.failed(error, request) from error
                 await asyncio.sleep(0)
-        if request.stream:
-            return await self._streamed(http, client, request)
-        return self._whole(http, request)
+        raise AssertionError  # the last try returns or raises
 
     def _whole(self, http: Any, request: Request) -> Response:
         """A Response from a body that has been read."""
@@ -305,9 +327,15 @@ class SDKClient(BaseLLMClient):
 
     def _scrub(self, failure: ProviderError) -> None:
         """Some servers quote the key that they refuse, and HTTP clients the URL with a password."""
-        key = self.config.api_key or os.environ.get(self.key_variable)
-        password = urlsplit(self.config.base_url or "").password
-        for secret in (key, password):
+        config, client = self.config, self._given_client
+        secrets = [
+            config.api_key or os.environ.get(self.key_variable),
+            config.options.get("auth_token"),
+        ]
+        secrets += [getattr(client, name, None) for name in ("api_key", "auth_token")]
+        with suppress(ValueError):  # not a URL at all, which is then what the failure says
+            secrets.append(urlsplit(self.address() or "").password)
+        for secret in secrets:
             if not isinstance(secret, str) or len(secret) < 4:
                 continue
             failure.args = tuple(without(secret, arg) for arg in failure.args)
@@ -437,7 +465,10 @@ def shown_url(url: str | None) -> str | None:
     """A URL without what may be secret in it: a password, and the query."""
     if url is None:
         return None
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "…"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

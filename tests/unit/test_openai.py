@@ -8,7 +8,7 @@ import threading
 import openai as sdk
 import pytest
 
-from scallion import build_pipeline
+from scallion import Request, build_pipeline
 from scallion.exceptions import (
     AuthenticationError,
     ConnectionError,
@@ -388,7 +388,7 @@ async def test_an_unreachable_host_is_a_connection_error():
             await llm.complete("hello")
 
 
-@pytest.mark.parametrize("base_url", ["ftp://127.0.0.1/v1", "not a url", "http://"])
+@pytest.mark.parametrize("base_url", ["ftp://127.0.0.1/v1", "not a url", "http://", "http://["])
 async def test_a_base_url_that_is_none_is_an_invalid_request(base_url):
     provider = openai(api_key="sk-test", base_url=base_url)
     async with build_pipeline(provider=provider, model="m") as llm:
@@ -548,8 +548,6 @@ def test_one_with_a_client_of_yours_says_that_it_cannot_be_pickled():
 
 
 async def test_the_official_host_gets_max_completion_tokens_for_reasoning_models():
-    from scallion import Request
-
     official = openai(api_key="k")
     other = openai(api_key="k", base_url="http://localhost/v1")
     request = Request("gpt-5", "hi", {"max_tokens": 10})
@@ -561,13 +559,61 @@ async def test_the_official_host_gets_max_completion_tokens_for_reasoning_models
 
 
 async def test_the_prefix_is_taken_off_for_openai_and_kept_for_other_servers():
-    from scallion import Request
-
     request = Request("openai/gpt-oss-20b", "hi")
 
     assert openai(api_key="k").make_body(request)["model"] == "gpt-oss-20b"
     vllm = openai(api_key="k", base_url="http://localhost/v1")
     assert vllm.make_body(request)["model"] == "openai/gpt-oss-20b"
+
+
+def azure(**settings):
+    return sdk.AsyncAzureOpenAI(api_key="k", api_version="2024-10-21", **settings)
+
+
+OPENAI_S_OWN = [
+    {},
+    {"base_url": "https://eu.api.openai.com/v1"},
+    {"client": sdk.AsyncOpenAI(api_key="k")},
+    {"client": azure(azure_endpoint="https://example.openai.azure.com")},
+    {"client": azure(base_url="https://gateway.example.org/openai")},
+    {"client": sdk.AsyncOpenAI(api_key="k", base_url="https://x.openai.azure.com/openai/v1/")},
+]
+OTHERS = [
+    {"base_url": "http://localhost/v1"},
+    {"base_url": "https://api.openai.com.example.org/v1"},
+    {"client": sdk.AsyncOpenAI(api_key="k", base_url="http://localhost/v1")},
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "own"), [*((s, True) for s in OPENAI_S_OWN), *((s, False) for s in OTHERS)]
+)
+def test_the_address_that_is_asked_decides_what_is_known_of_the_server(settings, own):
+    history = [{"role": "user", "content": "Hi", "mood": "good"}]
+    request = Request("openai/gpt-5", history, {"max_tokens": 10})
+    body = openai(api_key="k", **settings).make_body(request)
+
+    assert body["model"] == ("gpt-5" if own else "openai/gpt-5")
+    assert ("max_completion_tokens" in body, "max_tokens" in body) == (own, not own)
+    assert ("mood" in body["messages"][0]) is not own
+
+
+def test_a_server_that_the_environment_names_is_another_but_the_prefix_chose_it(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost/v1")
+    body = openai(api_key="k").make_body(Request("openai/gpt-5", "hi", {"max_tokens": 10}))
+
+    assert (body["model"], body["max_tokens"]) == ("gpt-5", 10)
+
+
+async def test_the_key_and_the_password_of_a_client_of_yours_are_scrubbed(upstream):
+    address = upstream.url.replace("http://", "http://me:s3cret@")
+    client = sdk.AsyncOpenAI(api_key="sk-canary", base_url=address)
+    upstream.enqueue(error(401, message="Incorrect key sk-canary of s3cret"))
+    with pytest.raises(AuthenticationError, match=r"Incorrect key \*\*\* of \*\*\*") as caught:
+        await openai(client=client).complete("hello", "m")
+
+    assert "canary" not in str(caught.value.body)
+    await client.close()
 
 
 async def test_a_stream_cut_before_its_second_choice_is_truncated(upstream, llm):
@@ -603,8 +649,6 @@ async def test_errors_inside_a_stream_quote_the_request_id(upstream, llm):
 
 
 async def test_openai_itself_gets_no_message_fields_that_it_does_not_know():
-    from scallion import Request
-
     history = [
         {"role": "user", "content": "draw"},
         {"role": "assistant", "content": "here", "images": ["…"], "mood": "good"},
