@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 import pytest
 
+from scallion import Request
 from support.histories import called, result, user
 from support.llama_server import MODEL
 
@@ -134,6 +135,20 @@ async def test_usage_is_what_the_server_counted(llm, llama):
     assert prompts - cached == counted["prompt_tokens_total"]
     completions = sum(answer.usage.completion_tokens for answer in answers)
     assert completions == counted["tokens_predicted_total"] > 2
+
+
+async def test_an_exact_count_is_what_the_call_then_reports(llama):
+    provider = llama.provider("anthropic")
+    for messages, params in [
+        ("Tell me of the sea.", {}),
+        ([{"role": "system", "content": "You are a pirate."}, user("Ahoy")], {"max_tokens": 3}),
+        (asked_before(), {"tools": [TOOL], "max_tokens": 3}),
+    ]:
+        request = Request(MODEL, messages, {"max_tokens": 3, **params})
+        counted = await provider.count_tokens_exact(request)
+        answer = await provider.complete(request.messages, MODEL, **request.params)
+        assert counted == answer.usage.prompt_tokens
+    await provider.aclose()
 
 
 async def test_a_stop_sequence_ends_the_answer_and_is_not_part_of_it(openai_llm):

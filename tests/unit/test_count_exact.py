@@ -23,6 +23,8 @@ HISTORY = [
         ],
     },
     {"role": "tool", "tool_call_id": "toolu_1", "content": "12:00"},
+    {"role": "assistant", "content": "Noon."},
+    {"role": "user", "content": "And now?"},
 ]
 
 
