@@ -114,7 +114,7 @@ def fallback(
                 target = left.pop(0)
                 if reason is not None and not goes_on(reason, asked.model, target, on):
                     continue
-                asked = request_for(target, request)
+                asked = request if target is _OWN else request_for(target, request)
                 response = await _try(call_next, asked)
                 if isinstance(response, Exception):
                     errors.append(response)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scallion._layer import layer
-from scallion._limits import CallLimit, ReadLimit
+from scallion._limits import ReadLimit, call_limit
 
 if TYPE_CHECKING:
     from scallion._pipeline import Handler, Middleware
@@ -36,24 +36,32 @@ def timeout(
     Raises:
         ValueError: no limit was given, or one that is not positive.
     """
-    given = [limit for limit in (total, first_token, inter_chunk) if limit is not None]
-    if not given or not all(limit > 0 for limit in given):
+    limits = {"total": total, "first_token": first_token, "inter_chunk": inter_chunk}
+    given = {name: seconds for name, seconds in limits.items() if seconds is not None}
+    if not given or not all(seconds > 0 for seconds in given.values()):
         raise ValueError("timeout() needs total=, first_token= or inter_chunk=, in seconds above 0")
+    # What counts until `call_next` returns: a stream's first content, or a whole answer.
+    of_stream = _nearest(given, "total", "first_token")
+    of_answer = _nearest(given, "total")
 
     async def middleware(request: Request, call_next: Handler) -> Response:
         began = request.context.clock.now()
-        limits = {"total": total, "first_token": first_token if request.stream else None}
-        expiries = [(s, name) for name, s in limits.items() if s is not None]
-        if not expiries:
+        limit = of_stream if request.stream else of_answer
+        if limit is None:
             response = await call_next(request)
         else:
-            seconds, name = min(expiries)
-            with CallLimit(request, began + seconds, name, seconds):
+            seconds, name = limit
+            with call_limit(request, began + seconds, name, seconds):
                 response = await call_next(request)
-        if total is not None:
-            response.limit_reads(ReadLimit("total", total, began + total))
-        if inter_chunk is not None:
-            response.limit_reads(ReadLimit("inter_chunk", inter_chunk))
+        if response.outcome is None:
+            if total is not None:
+                response.limit_reads(ReadLimit("total", total, began + total))
+            if inter_chunk is not None:
+                response.limit_reads(ReadLimit("inter_chunk", inter_chunk))
         return response
 
     return middleware
+
+
+def _nearest(given: dict[str, float], *names: str) -> tuple[float, str] | None:
+    return min(((given[name], name) for name in names if name in given), default=None)

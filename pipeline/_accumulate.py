@@ -388,18 +388,21 @@ def _delta(message: Message) -> Delta:
 
 def has_content(chunk: StreamChunk) -> bool:
     """Whether a chunk is more than a role or a sign of life: text, thinking, a tool call, …."""
-    return any(
-        delta.content
-        or delta.tool_calls
-        or delta.reasoning
-        or delta.reasoning_content
-        or delta.refusal
-        or delta.reasoning_details
-        or delta.audio
-        or delta.function_call
-        or delta.annotations
-        for delta in [choice.delta for choice in chunk.choices]
-    )
+    for choice in chunk.choices:
+        delta = choice.delta
+        if (
+            delta.content
+            or delta.tool_calls
+            or delta.reasoning
+            or delta.reasoning_content
+            or delta.refusal
+            or delta.reasoning_details
+            or delta.audio
+            or delta.function_call
+            or delta.annotations
+        ):
+            return True
+    return False
 
 
 def accumulate(chunks: Iterable[StreamChunk]) -> ModelResponse:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .exceptions import TimeoutError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from ._clock import Clock, TimerHandle
@@ -30,11 +31,10 @@ class _Limit:
 
     __slots__ = ("_cancelling", "_context", "_task", "error")
 
-    def __init__(self, context: Context | None) -> None:
-        self._context = context
-        self._task: asyncio.Task[object] | None = None
-        self._cancelling = 0
-        self.error: Exception | None = None
+    _context: Context | None
+    _task: asyncio.Task[object] | None
+    _cancelling: int
+    error: Exception | None
 
     def _expire(self, error: Exception) -> None:
         assert self._task is not None
@@ -58,21 +58,30 @@ class _Limit:
 class TimeLimit(_Limit):
     """`with TimeLimit(clock, when):` ends what is awaited inside at `when`.
 
-    Raises:
-        builtins.TimeoutError: it did. One of the body's own passes through.
+    Args:
+        error: Makes what is then raised. An error of the body's own passes through.
+        context: The call whose time it is; its attempts that end by this end with the same error.
     """
 
-    __slots__ = ("_clock", "_timer", "_when")
+    __slots__ = ("_clock", "_error", "_timer", "_when")
 
-    def __init__(self, clock: Clock, when: float, context: Context | None = None) -> None:
-        super().__init__(context)
+    def __init__(
+        self,
+        clock: Clock,
+        when: float,
+        error: Callable[[], Exception] = builtins.TimeoutError,
+        context: Context | None = None,
+    ) -> None:
         self._clock = clock
         self._when = when
+        self._error = error
+        self._context = context
+        self.error = None
 
     def __enter__(self) -> Self:
         self._task = task = _this_task()
         self._cancelling = task.cancelling()
-        self._timer: TimerHandle = self._clock.call_at(self._when, self._fire)
+        self._timer = self._clock.call_at(self._when, self._fire)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -81,28 +90,13 @@ class TimeLimit(_Limit):
             self._raise(error)
 
     def _fire(self) -> None:
-        self._expire(builtins.TimeoutError())
+        self._expire(self._error())
 
 
-class CallLimit(TimeLimit):
-    """A `TimeLimit` on a handler's work for a request; `name` is a `TimeoutError`'s `limit`.
-
-    Raises:
-        TimeoutError: it ended it.
-    """
-
-    __slots__ = ("_name", "_request", "_seconds")
-
-    def __init__(
-        self, request: Request, when: float, name: str, seconds: float | None = None
-    ) -> None:
-        super().__init__(request.context.clock, when, request.context)
-        self._request = request
-        self._name = name
-        self._seconds = seconds
-
-    def _fire(self) -> None:
-        self._expire(expired(self._name, self._request, self._seconds))
+def call_limit(request: Request, when: float, name: str, seconds: float | None = None) -> TimeLimit:
+    """A limit on a handler's work for `request`; `name` is the `TimeoutError`'s `limit`."""
+    context = request.context
+    return TimeLimit(context.clock, when, lambda: expired(name, request, seconds), context)
 
 
 class ReadLimit(NamedTuple):
@@ -137,9 +131,10 @@ class ReadLimits(_Limit):
     )  # fmt: skip
 
     def __init__(self, request: Request, provider: str | None) -> None:
-        super().__init__(request.context)
         self._request = request
+        self._context = request.context
         self._clock = request.context.clock
+        self._task = self.error = None
         self._limits: list[ReadLimit] = []
         self._ends_at = self._gap = self._due = self._fires_at = inf
         self._timer: TimerHandle | None = None
@@ -180,10 +175,13 @@ class ReadLimits(_Limit):
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self.waited += self._clock.now() - self._began
+        if self._gap < inf:
+            self.waited += self._clock.now() - self._began
+        if self.error is None:
+            self._task = None
+            return
         try:
-            if self.error is not None:
-                self._raise(error)
+            self._raise(error)
         finally:
             self._task = None
 

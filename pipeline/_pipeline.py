@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._clock import Clock
 from ._layer import Layer
-from ._limits import CallLimit, what_ended
+from ._limits import call_limit, what_ended
 from ._opened import keep_one, note
 from ._order import OrderWarning, complaints
 from ._request import Attempt, Context, Request, as_messages
@@ -241,7 +241,7 @@ class Pipeline:
         deadline = request.context.deadline
         if deadline is None:
             return await self._chain(request)
-        with CallLimit(request, deadline, "deadline"):
+        with call_limit(request, deadline, "deadline"):
             return await self._chain(request)
 
     async def _ask_provider(self, request: Request) -> Response:

@@ -184,7 +184,7 @@ class Response:
         on with the new answer. A whole answer that is here already is not asked about.
         """
         if self._outcome is None:
-            boundary = Stage()
+            boundary = Stage(before=self._stages[-1])
             self._stages.append(boundary)
             self._recoveries.append(_RecoveryAt(boundary, len(self._limits or ()), fn))
         return self
@@ -369,10 +369,11 @@ class Response:
             if limits is None and self.request.context.deadline is None:
                 batch = await source.read()
             else:
-                limits = self._read_limits()
+                if limits is None:
+                    limits = self._read_limits()
                 with limits:
                     batch = await source.read()
-                if any(map(has_content, batch)):
+                if limits.waited and any(map(has_content, batch)):
                     limits.waited = 0.0
         except (builtins.ConnectionError, builtins.TimeoutError):
             # Behind the finish reason, there was nothing left to lose but the usage.
@@ -398,6 +399,7 @@ class Response:
             boundary, limited, recover = self._recoveries.pop(0)
             depth = self._stages.index(boundary)
             inner, self._stages = self._stages[:depth], self._stages[depth:]
+            boundary.adds = True
             if self._limits is not None:  # what limited the layers further in goes with them
                 self._limits.drop(limited)
                 self._limits.provider = None

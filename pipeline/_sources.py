@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ._stages import restarted
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -59,13 +61,14 @@ class Restart:
         self._begun = False
 
     async def read(self) -> list[StreamChunk]:
-        """The next chunk of the replacement."""
-        async for chunk in self.replacement:
-            if not self._begun:
-                self._begun = chunk.restarted = True
-            return [chunk]
-        self.ended = True
-        return []
+        """The next chunks of the replacement."""
+        chunks = await self.replacement.next_chunks()
+        if not chunks:
+            self.ended = True
+        elif not self._begun:
+            self._begun = True
+            chunks[0] = restarted(chunks[0])
+        return chunks
 
     async def aclose(self) -> None:
         """Close the replacement."""

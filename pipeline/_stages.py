@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ._accumulate import Accumulator
 from .types import StreamChunk
 
@@ -20,15 +22,20 @@ if TYPE_CHECKING:
 class Stage:
     """The answer as it is behind one rewriting (or behind none), and before the next.
 
+    Args:
+        before: The stage whose answer is this one's too, because nothing is rewritten in between.
+
     Attributes:
+        adds: Whether this stage adds chunks up; otherwise the one before it does.
         error: What the rewriting raised; nothing passes any more.
     """
 
-    __slots__ = ("_restarted", "accumulator", "callbacks", "error", "fn")
+    __slots__ = ("_restarted", "accumulator", "adds", "callbacks", "error", "fn")
 
-    def __init__(self, fn: Mapper | None = None) -> None:
+    def __init__(self, fn: Mapper | None = None, *, before: Stage | None = None) -> None:
         self.fn = fn
-        self.accumulator = Accumulator()
+        self.adds = before is None
+        self.accumulator: Accumulator = Accumulator() if before is None else before.accumulator
         self.callbacks: list[SettleCallback] = []
         self.error: Exception | None = None
         self._restarted = False
@@ -37,9 +44,10 @@ class Stage:
         """Let chunks pass: rewrite them, add them up, and return what goes on."""
         if self.fn is not None:
             batch = self._rewrite(batch)
-        add = self.accumulator.add
-        for chunk in batch:
-            add(chunk)
+        if self.adds:
+            add = self.accumulator.add
+            for chunk in batch:
+                add(chunk)
         return batch
 
     def tell(self, outcome: Outcome, problems: list[Exception]) -> None:
@@ -65,9 +73,14 @@ class Stage:
                 self.error = error
                 break
         if self._restarted and passed:
-            passed[0].restarted = True  # the seam must be seen further out, too
+            passed[0] = restarted(passed[0])  # the seam must be seen further out, too
             self._restarted = False
         return passed
+
+
+def restarted(chunk: StreamChunk) -> StreamChunk:
+    """The chunk with the mark of a seam: a copy, because others may hold the chunk itself."""
+    return chunk if chunk.restarted else replace(chunk, restarted=True)
 
 
 def carry_labels(source: ModelResponse, target: ModelResponse) -> ModelResponse:

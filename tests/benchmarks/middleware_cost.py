@@ -46,6 +46,7 @@ class Memory:
 
 
 async def provider(request: Request) -> Response:
+    await asyncio.sleep(0)  # every provider is waited for, and the loop drops cancelled timers then
     if request.stream:
         return Response.streaming(Memory(), request)
     return Response.completed(ANSWER, request)
