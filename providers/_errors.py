@@ -7,8 +7,10 @@ the providers that give an overlong prompt no code of its own (see `_NO_CODE_FOR
 from __future__ import annotations
 
 import math
+import re
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -92,6 +94,12 @@ _NO_CODE_FOR_CONTEXT = (
     "This endpoint's maximum context length is",
 )
 
+# Whole messages of servers that have nothing at an address: nginx, llama-server, Azure, Go's.
+_JUST_NOT_FOUND = frozenset(
+    {"not found", "file not found", "page not found", "resource not found", "route not found",
+     "method not allowed"}
+)  # fmt: skip
+
 _MAX_SHOWN = 500
 
 
@@ -103,6 +111,7 @@ def error_from_payload(
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
     request_id: str | None = None,
+    url: str | None = None,
     now: float | None = None,
 ) -> ProviderError:
     """The exception for an error that a provider sent, as a response or inside a 200.
@@ -111,20 +120,22 @@ def error_from_payload(
         payload: The decoded body, or its text where it was not JSON.
         status: The HTTP status, if it was one of an error.
         headers: The response's headers, for `retry-after` and `x-should-retry`.
+        url: What was asked, as it may be shown.
         now: Seconds since the epoch, for a `retry-after` that is a date.
     """
     error = payload.get("error", payload) if isinstance(payload, dict) else payload
     fields: dict[str, Any] = error if isinstance(error, dict) else {}
     code, kind = fields.get("code"), fields.get("type")
+    message = _message(error, payload)
+    # Nobody's, if it stands inside an answer of the API: then the address is right.
+    nobody_home = status in (404, 405) and _nobody_home(payload, fields, message, model, url)
     if status is None and isinstance(code, int) and 400 <= code < 600:
         status = code  # OpenRouter writes the status into the body
-    message = _message(error, payload)
     labels = [label for label in (*_labels_within(fields), kind) if isinstance(label, str)]
     cls = _classify(status, labels, message, fields)
-    nobody_home = not isinstance(payload, dict) or payload.keys() == {"detail"}
-    if status in (404, 405) and nobody_home:
+    if nobody_home:
         cls = InvalidRequestError
-        message = f"no API answers at this address, is base_url right? {message}"
+        message = f"no API answers at {url or 'this address'}, is base_url right? {message}"
     retryable = None
     if any(label in _USED_UP for label in labels):
         retryable = False
@@ -143,6 +154,39 @@ def error_from_payload(
         retryable=retryable,
         body=payload,
     )
+
+
+def _nobody_home(
+    payload: Any, fields: dict[str, Any], message: str, model: str | None, url: str | None
+) -> bool:
+    """Whether a 404 or 405 is about the address that was asked, and not about the model.
+
+    It is about the model if the error's code or `param` says so, or if it quotes the name. It is
+    about the address if it quotes that, has not the form of this API's errors, or says no more
+    than the status does.
+    """
+    labels = (*_labels_within(fields), fields.get("type"))
+    if fields.get("param") == "model" or any(
+        isinstance(label, str) and label in _SPECIFIC for label in labels
+    ):
+        return False
+    if model and re.search(rf"(?<![\w.-]){re.escape(_bare(model))}(?!\w)", message):
+        return False
+    if not isinstance(payload, dict) or not (
+        "error" in payload or payload.get("object") == "error"
+    ):
+        return True
+    path = urlsplit(url).path if url else ""
+    quoted = len(path) > 1 and path in message
+    return quoted or fields.get("code") == "unknown_url" or _words(message) in _JUST_NOT_FOUND
+
+
+def _bare(model: str) -> str:
+    return model.partition("/")[2] or model
+
+
+def _words(message: str) -> str:
+    return " ".join(re.findall(r"[a-z]+", message.lower()))
 
 
 def _classify(
@@ -314,17 +358,34 @@ def error_from_response(
         status=status,
         headers=headers,
         request_id=request_id,
+        url=_asked_url(response),
         now=now,
     )
     if status < 400:
         return MalformedResponseError(
-            f"unexpected status {status}, is base_url right?",
+            f"unexpected status {status} at {_asked_url(response)}, is base_url right?",
             provider=provider,
             model=model,
             status_code=status,
             body=payload,
         )
     return error
+
+
+def _asked_url(response: Any) -> str | None:
+    request = getattr(response, "_request", None)  # `request` itself raises where there is none
+    return shown_url(str(request.url)) if request is not None else None
+
+
+def shown_url(url: str | None) -> str | None:
+    """A URL without what may be secret in it: a password, and the query."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "…"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _text(response: Any) -> str:

@@ -16,7 +16,7 @@ from abc import abstractmethod
 from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -31,7 +31,13 @@ from scallion.exceptions import (
 )
 
 from ._base import BaseLLMClient
-from ._errors import error_from_exception, error_from_payload, request_id_of, was_not_sent
+from ._errors import (
+    error_from_exception,
+    error_from_payload,
+    request_id_of,
+    shown_url,
+    was_not_sent,
+)
 from ._event_stream import EventStream
 from ._params import check_headers, check_params, check_timeout
 
@@ -388,9 +394,19 @@ class SDKClient(BaseLLMClient):
 
 
 def _check_settings(config: ClientConfig) -> None:
-    """Raises `TypeError` for a setting of the wrong kind, which would only show at the first call."""
-    if config.base_url is not None and not isinstance(config.base_url, str):
-        raise TypeError(f"base_url must be a text, not {config.base_url!r}")
+    """Refuse what would only show at the first call.
+
+    Raises:
+        TypeError: a setting is of the wrong kind.
+        ValueError: `base_url` cannot be one.
+    """
+    if config.base_url is not None:
+        if not isinstance(config.base_url, str):
+            raise TypeError(f"base_url must be a text, not {config.base_url!r}")
+        try:
+            urlsplit(config.base_url)
+        except ValueError as error:
+            raise ValueError(f"base_url is no URL: {config.base_url!r} ({error})") from None
     limit = config.max_event_bytes
     if not isinstance(limit, int) or limit < 1:
         raise TypeError(f"max_event_bytes must be a whole number above 0, not {limit!r}")
@@ -459,17 +475,6 @@ def without(secret: str, value: Any) -> Any:
     if isinstance(value, list):
         return [without(secret, item) for item in value]
     return value
-
-
-def shown_url(url: str | None) -> str | None:
-    """A URL without what may be secret in it: a password, and the query."""
-    if url is None:
-        return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "…"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def encode_json(body: dict[str, Any]) -> bytes:

@@ -555,7 +555,7 @@ async def test_an_answer_whose_stream_ends_after_its_stop_reason_is_whole(upstre
         (error(500, style="anthropic"), ServerError, "500"),
         (error(529, style="anthropic"), OverloadedError, "529"),
         (html(502), ServerError, "502"),
-        (html(404), InvalidRequestError, "is base_url right"),
+        (html(404), InvalidRequestError, r"at http://127\.0\.0\.1:\d+/(v1/)?\w+.*is base_url right"),
         (html(200), MalformedResponseError, "HTML page"),
         (json_reply({}), MalformedResponseError, "content"),
         (json_reply({"type": "message", "content": None}), MalformedResponseError, "content"),

@@ -99,6 +99,66 @@ def test_status_code_and_type_decide_and_never_the_wording(status, payload, expe
     assert (error.provider, error.model) == ("p", "m")
 
 
+MODEL = [
+    openai_error("model_not_found"),
+    openai_error("DeploymentNotFound"),
+    # Whatever the words are: `param` says what it is about, or the name is quoted.
+    {"error": {"message": "no", "type": "invalid_request_error", "param": "model", "code": None}},
+    anthropic_error("not_found_error", "model: org/some-model"),
+    openai_error(404, "NotFoundError", "The model `org/some-model` does not exist."),
+    {"object": "error", "message": "no model `org/some-model`", "type": "NotFoundError"},
+    {"error": 'model "org/some-model" not found, try pulling it first'},
+    {"detail": "org/some-model is not loaded"},
+    {"message": "'org/some-model'"},
+    # What only OpenRouter's routing knows is not for base_url to mend.
+    openrouter_error(404) | {"user_id": "u"},
+    {"error": {"message": "No endpoints found that support tool use.", "code": 404}},
+]
+ADDRESS = [
+    "<html>nothing here</html>",
+    "404 page not found",
+    "",
+    None,
+    [],
+    {"detail": "Not Found"},
+    {"message": "no Route matched with those values"},
+    {"timestamp": "…", "status": 404, "error": "Not Found", "path": "/v2/chat/completions"},
+    {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}},
+    {"error": {"code": "404", "message": "Resource not found"}},
+    anthropic_error("not_found_error", "Not Found"),
+    openai_error(None, message="Invalid URL (POST /v2/chat/completions)"),
+    openai_error("unknown_url", message="Please check the URL for typos"),
+]
+
+
+@pytest.mark.parametrize("model", ["openai/org/some-model", "openrouter/org/some-model"])
+@pytest.mark.parametrize("payload", MODEL)
+def test_a_404_about_the_model_says_so(payload, model):
+    url = "https://example.org/v2/chat/completions"
+    error = error_from_payload(payload, provider="p", model=model, status=404, url=url)
+
+    assert type(error).__name__ == "ModelNotFoundError"
+    assert "base_url" not in str(error)
+
+
+@pytest.mark.parametrize("model", [None, "m", "openai/gpt-4o"])
+@pytest.mark.parametrize("payload", ADDRESS)
+def test_a_404_about_the_address_shows_it_and_says_what_to_check(payload, model):
+    url = "https://example.org/v2/chat/completions"
+    error = error_from_payload(payload, provider="p", model=model, status=404, url=url)
+
+    assert type(error).__name__ == "InvalidRequestError"
+    assert f"at {url}, is base_url right?" in str(error)
+
+
+def test_a_404_inside_an_answer_is_not_about_the_address():
+    error = error_from_payload(
+        {"error": {"code": 404, "message": "Not Found"}}, provider="p", model="m"
+    )
+
+    assert type(error).__name__ == "ModelNotFoundError"
+
+
 @pytest.mark.parametrize(("header", "retryable"), [("true", True), ("false", False)])
 @pytest.mark.parametrize("status", [400, 500])
 def test_the_provider_may_say_whether_to_retry(status, header, retryable):

@@ -326,7 +326,11 @@ async def test_a_broken_stream_is_a_typed_error_with_what_came(
         (error(429, headers={"retry-after": "7"}), RateLimitError, "429"),
         (error(500), ServerError, "500"),
         (html(502), ServerError, "502"),
-        (html(404), InvalidRequestError, "is base_url right"),
+        (
+            html(404),
+            InvalidRequestError,
+            r"at http://127\.0\.0\.1:\d+/(v1/)?\w+.*is base_url right",
+        ),
         (html(200), MalformedResponseError, "HTML page"),
         (json_reply({}), MalformedResponseError, "no choices"),
         (json_reply({"choices": []}), MalformedResponseError, "no choices"),
@@ -388,7 +392,7 @@ async def test_an_unreachable_host_is_a_connection_error():
             await llm.complete("hello")
 
 
-@pytest.mark.parametrize("base_url", ["ftp://127.0.0.1/v1", "not a url", "http://", "http://["])
+@pytest.mark.parametrize("base_url", ["ftp://127.0.0.1/v1", "not a url", "http://"])
 async def test_a_base_url_that_is_none_is_an_invalid_request(base_url):
     provider = openai(api_key="sk-test", base_url=base_url)
     async with build_pipeline(provider=provider, model="m") as llm:

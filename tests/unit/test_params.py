@@ -133,6 +133,12 @@ async def test_a_tool_call_of_the_history_without_its_function_is_named(call):
 
 
 @each_provider
+def test_an_address_that_is_no_url_is_refused_where_it_is_given(make):
+    with pytest.raises(ValueError, match="base_url is no URL: 'http://"):
+        make(api_key="k", base_url="http://[")
+
+
+@each_provider
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
