@@ -26,12 +26,17 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "demo": "see calls, a stream and a failure go through the onion",
+    "audit": "check that no record of an audit was changed or removed",
+    "models": "list the known models, their limits and prices",
+    "price": "show what a model or a call costs",
+    "tokens": "count the tokens of a text, a file or a request",
 }
 
 EXAMPLES = """\
 examples:
   scallion demo                          no key, no network
   scallion demo --model openai/gpt-4o    the same with a real model
+  scallion price gpt-4o --input 1000 --output 200
   scallion demo --help                   what a command takes
 """
 

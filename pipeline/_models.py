@@ -17,7 +17,7 @@ import msgspec
 
 __all__ = ["ModelInfo", "model_info"]
 
-_OWN_PREFIXES = ("openai", "anthropic", "openrouter")
+OWN_PREFIXES = ("openai", "anthropic", "openrouter")
 # Suffixes by which OpenRouter routes the same model differently; others (`:free`) are own models.
 _ROUTES = (":nitro", ":floor", ":online", ":exacto")
 _DATE = re.compile(r"(?<=[-@])(?:\d{8}|\d{4}-\d{2}-\d{2})$")
@@ -188,10 +188,10 @@ def candidates(model: str, provider: str | None) -> list[tuple[str, str]]:
         if owner == "openrouter":
             return [*readings, (owner, name)]
         return readings or [(owner, name)]
-    if prefix in _OWN_PREFIXES and rest:
+    if prefix in OWN_PREFIXES and rest:
         whole = [("openrouter", name)] if prefix == "openrouter" else []
         return [(prefix, rest), *whole]
-    return [(owner, name) for owner in _OWN_PREFIXES]
+    return [(owner, name) for owner in OWN_PREFIXES]
 
 
 def _resolve_in(provider: str, name: str) -> Name | None:

@@ -1,0 +1,64 @@
+"""What users give to the commands, read with errors that say what to change."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from scallion._models import candidates, load
+from scallion.costs import PriceTable, load_prices
+from scallion.exceptions import InvalidRequestError, ModelNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from decimal import Decimal
+
+
+def whole_number(text: str) -> int:
+    """An argument that counts something: `1500`, `1_500`, `1,500`."""
+    try:
+        number = int(text.replace(",", ""))
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
+    return number
+
+
+def price_table(given: str | None) -> PriceTable:
+    """The table that `--prices` names."""
+    try:
+        return load_prices(given)
+    except ModuleNotFoundError:
+        raise InvalidRequestError(
+            "genai-prices is not installed: pip install 'scallion[prices]'"
+        ) from None
+    except OSError as error:
+        raise InvalidRequestError(f"--prices {given}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise InvalidRequestError(f"--prices {given}: {error}") from None
+
+
+def unknown_model(model: str, provider: str | None) -> ModelNotFoundError:
+    """The error for a model that no table knows, with the names that come closest."""
+    from difflib import get_close_matches
+
+    readings = candidates(model, provider)
+    known = [name for owner in {owner for owner, _ in readings} for name in known_names(owner)]
+    near = get_close_matches(readings[0][1], sorted(set(known)), n=3, cutoff=0.7)
+    hint = f"did you mean {' or '.join(near)}?" if near else "scallion models --search finds names"
+    return ModelNotFoundError(f"no model {model!r} is known: {hint}")
+
+
+def known_names(provider: str) -> Iterator[str]:
+    """The names of a provider's models, without those that are only the beginning of one."""
+    for entry in load().models[provider]:
+        yield entry.id
+        yield from (name for name in entry.names if not name.endswith("*"))
+
+
+def dollars(amount: Decimal) -> str:
+    """An amount with as many places as it has: `$0.00125`."""
+    text = f"{amount.normalize():f}"
+    whole, _, places = text.partition(".")
+    return f"${whole}.{places.ljust(2, '0')}"
