@@ -6,6 +6,9 @@ A middleware of your own is any `async def name(request, call_next)` that return
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._audit import audit as audit
+    from ._audit_sinks import JsonlSink as JsonlSink
+    from ._audit_sinks import SqliteSink as SqliteSink
     from ._budget import Remaining as Remaining
     from ._budget import budget as budget
     from ._cache import CacheStats as CacheStats
@@ -24,10 +27,13 @@ if TYPE_CHECKING:
 _HOME = {
     "CacheStats": "_cache",
     "Entry": "_ledger",
+    "JsonlSink": "_audit_sinks",
     "Ledger": "_ledger",
     "Remaining": "_budget",
     "RetryBudget": "_retry_budget",
+    "SqliteSink": "_audit_sinks",
     "Target": "_fallback",
+    "audit": "_audit",
     "budget": "_budget",
     "cache": "_cache",
     "cost": "_cost",
@@ -41,10 +47,13 @@ _HOME = {
 __all__ = [
     "CacheStats",
     "Entry",
+    "JsonlSink",
     "Ledger",
     "Remaining",
     "RetryBudget",
+    "SqliteSink",
     "Target",
+    "audit",
     "budget",
     "cache",
     "cost",

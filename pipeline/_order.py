@@ -20,13 +20,17 @@ class Rule(NamedTuple):
     outer: str
     inner: str
     reason: str
-    mode: str | None = None
-    """Only where the outer one has this `mode`."""
+    modes: tuple[str, ...] | None = None
+    """Only where the outer one has one of these as its `mode`."""
 
+
+HITS = ("read_write", "read_only", "replay")
 
 RULES = (
     Rule("retry", "retry", "their attempts multiply: one retry() with more attempts says the same"),
-    Rule("cache", "budget", "nothing is ever sent in replay mode, so nothing is held", "replay"),
+    Rule("cache", "budget", "nothing is ever sent in replay mode, so nothing is held", ("replay",)),
+    Rule("cache", "audit", "hits go unrecorded", HITS),
+    Rule("budget", "audit", "refused calls go unrecorded"),
 )
 
 
@@ -38,5 +42,6 @@ def complaints(middlewares: Sequence[object]) -> Iterator[str]:
             for rule in RULES:
                 if (outer.name, inner.name) != (rule.outer, rule.inner):
                     continue
-                if rule.mode is None or outer.arguments.get("mode") == rule.mode:
+                mode = outer.arguments.get("mode", "read_write")
+                if rule.modes is None or mode in rule.modes:
                     yield f"{inner.name}() inside {outer.name}(): {rule.reason}"

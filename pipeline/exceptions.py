@@ -22,7 +22,8 @@
     │   ├── BudgetExceededError
     │   ├── CacheMissError
     │   └── UnknownPriceError
-    └── StoreError                        a store failed, or did not answer in time
+    ├── StoreError                        a store failed, or did not answer in time
+    └── AuditError                        a call's audit record could not be written
 
 Errors are told apart by HTTP status, error type and error code. Nothing raw from the SDKs, httpx2,
 aiohttp, json or msgspec reaches the caller; the original is the `__cause__`.
@@ -303,3 +304,7 @@ class UnknownPriceError(PipelineRefusedError):
 
 class StoreError(LLMClientError):
     """A store failed or took too long. The operation may or may not have happened."""
+
+
+class AuditError(LLMClientError):
+    """A strict `audit()` could not write a call's record. The call may have been made and billed."""
