@@ -1,25 +1,113 @@
-"""What tests need: a clock that is moved by hand.
+"""What tests need: a provider that plays a script, and a clock that is moved by hand.
 
+provider = ScriptedProvider(ServerError("no"), "Hi")
 clock = ManualClock()
-llm = build_pipeline([retry()], provider=..., clock=clock)
+llm = build_pipeline([retry()], provider=provider, model="m", clock=clock)
 call = asyncio.create_task(llm.complete("hi"))
 await clock.advance(2.0)
+assert (await call).text == "Hi"
+provider.assert_played()
+
+Recordings of real answers are the `scallion_cassette` fixture's business (docs/testing.md).
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._clock import Clock
+from .providers._fake import FakeClient
+from .types import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._pipeline import Pipeline
+    from ._request import Request
+    from ._response import Response
+    from .providers._fake import Step
+    from .types import ModelResponse
+
+__all__ = ["ManualClock", "ScriptedProvider", "assert_streams_alike"]
+
 _TURNS = 20
 """Turns that the event loop gets after each timer, for what the timer woke to run its course."""
+
+
+class ScriptedProvider(FakeClient):
+    """Plays a script, one step per request, and knows what it was asked.
+
+    Unlike `scallion.providers.fake()`, it fails the test if it is asked more than its script knows.
+
+    Attributes:
+        requests: Every request that came, in order.
+
+    Args:
+        *script: The steps: a text, a `ModelResponse`, an error to raise, a text with an error that
+            breaks the stream after it, or a function (async or not) of the request that returns one
+            of these.
+        delay: Seconds after each word of a stream, on the pipeline's clock.
+    """
+
+    def __init__(self, *script: Step, delay: float = 0.0) -> None:
+        super().__init__(script, delay=delay)
+        self.requests: list[Request] = []
+
+    async def __call__(self, request: Request) -> Response:
+        """Take the next step."""
+        self.requests.append(request)
+        if not self._steps:
+            asked = text_of(request.messages[-1].get("content"))
+            raise AssertionError(
+                f"the provider was asked {self._times(len(self.requests))}, and its script has "
+                f"{len(self._script)} steps. The last request: {request.model}, {asked!r}"
+            )
+        return await super().__call__(request)
+
+    def assert_asked(self, times: int) -> None:
+        """Fail unless it was asked so many times."""
+        asked = [f"{request.model}: {request.messages[-1]!r}" for request in self.requests]
+        assert len(asked) == times, "\n  ".join(
+            [f"asked {self._times(len(asked))}, not {times}:", *asked]
+        )
+
+    def assert_played(self) -> None:
+        """Fail unless the whole script was played."""
+        assert not self._steps, f"{len(self._steps)} steps were not played: {list(self._steps)!r}"
+
+    @staticmethod
+    def _times(number: int) -> str:
+        return "once" if number == 1 else f"{number} times"
+
+    def __reduce__(self) -> Any:
+        return partial(ScriptedProvider, delay=self._delay), self._script
+
+
+async def assert_streams_alike(
+    build: Callable[[], Pipeline], messages: Any = "Hi", **params: Any
+) -> ModelResponse:
+    """Fail unless a pipeline says the same in one piece and as a stream; for layers of your own.
+
+    Args:
+        build: Makes the pipeline, with a new script each time.
+        messages: What to ask; see `Pipeline.complete`.
+        **params: Its other arguments.
+
+    Returns:
+        The answer.
+    """
+    async with build() as llm:
+        whole = await llm.complete(messages, **params)
+    async with build() as llm, llm.stream(messages, **params) as stream:
+        streamed = await stream.collect()
+    for field in ("choices", "usage", "model", "provider", "cached"):
+        one, other = getattr(whole, field), getattr(streamed, field)
+        assert one == other, f"{field} differs: whole {one!r}, streamed {other!r}"
+    return whole
 
 
 class ManualClock(Clock):
