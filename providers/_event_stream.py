@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scallion.exceptions import MalformedResponseError
 
+from ._bodies import looks_like_events, read_whole
 from ._sse import SSEParser
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _DRAIN_TIMEOUT = 0.1
 """Seconds to wait for the end of a body whose last event has come, so that its connection can be
 used again. The openai SDK waits as long."""
+
+_HEAD = 2**16
+"""Bytes that are kept of a body without any event in it, to say what it was."""
 
 
 class EventDecoder(Protocol):
@@ -45,6 +49,7 @@ class EventStream:
         pieces: AsyncIterator[bytes] | None = None,
         max_event_bytes: int,
         on_error: Callable[[Exception], ProviderError],
+        on_other: Callable[[bytes], ProviderError],
     ) -> None:
         self.ended = False
         self.sealed = False
@@ -53,6 +58,8 @@ class EventStream:
         self._decode = decoder.decode
         self._parser = SSEParser(max_event_bytes)
         self._on_error = on_error
+        self._on_other = on_other
+        self._head: bytes | None = b""  # until the first event: what came instead of one
         self._held: Exception | None = None
         self._at_eof = False
         self._closed = False
@@ -69,7 +76,10 @@ class EventStream:
                 if piece is not None:
                     events = self._parser.feed(piece)
                     if events:
+                        self._head = None
                         self.ended = self.sealed = self._decode(events, chunks)
+                    elif self._head is not None and len(self._head) < _HEAD:
+                        self._head += piece
                 else:
                     self.ended = True
                     self._decode_rest(chunks)
@@ -79,13 +89,15 @@ class EventStream:
                 self.ended = False
         return chunks
 
-    async def read_body(self) -> bytes:
+    async def read_body(self, limit: int) -> bytes:
         """The whole body, for a response that turns out not to be a stream."""
-        pieces = []
-        while (piece := await self._next_piece()) is not None:
-            pieces.append(piece)
-        await self.aclose()
-        return b"".join(pieces)
+        try:
+            return await read_whole(self._http, limit)
+        except Exception as error:  # noqa: BLE001 - made a typed one
+            failure = self._on_error(error)
+            raise failure from (None if failure is error else error)
+        finally:
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Release the connection: back to the pool if the body is at its end, else closed."""
@@ -124,6 +136,9 @@ class EventStream:
             # Cut in the middle of an event: whether the answer is whole is for the caller to say.
             with suppress(ValueError):
                 self._decode([rest], chunks)
+        elif self._head and self._head.strip() and not looks_like_events(self._head):
+            # An error page, or JSON without a frame around it, whatever it was declared to be.
+            raise self._on_other(self._head)
 
     def _as_error(self, error: Exception) -> Exception:
         if isinstance(error, (ValueError, RecursionError)):

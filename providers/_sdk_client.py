@@ -31,6 +31,7 @@ from scallion.exceptions import (
 )
 
 from ._base import BaseLLMClient
+from ._bodies import excerpt, read_whole, what_came
 from ._errors import (
     error_from_exception,
     error_from_payload,
@@ -39,6 +40,7 @@ from ._errors import (
     was_not_sent,
 )
 from ._event_stream import EventStream
+from ._loop_client import LoopClient, close_soon
 from ._params import check_headers, check_params, check_timeout
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from ._event_stream import EventDecoder
 
 DEFAULT_MAX_EVENT_BYTES = 32 * 2**20
+DEFAULT_MAX_BODY_BYTES = 256 * 2**20
 
 
 class ClientConfig(Struct, kw_only=True, frozen=True):
@@ -62,6 +65,7 @@ class ClientConfig(Struct, kw_only=True, frozen=True):
             `timeout()` middleware to limit whole calls.
         default_headers: Sent with every request.
         max_event_bytes: The largest single event of a stream that is accepted, in bytes.
+        max_body_bytes: The largest whole answer that is accepted, in bytes. Streams may be longer.
         options: Further keyword arguments for the SDK's client (`organization`, `http_client`, …).
     """
 
@@ -70,6 +74,7 @@ class ClientConfig(Struct, kw_only=True, frozen=True):
     timeout: float | None = None
     default_headers: dict[str, str] | None = None
     max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     options: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -111,7 +116,7 @@ class SDKClient(BaseLLMClient):
             or not inspect.iscoroutinefunction(getattr(client, "post", None))
         ):
             raise TypeError(f"client must be the SDK's asynchronous client, not {client!r}")
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient]
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopClient]
         self._clients = WeakKeyDictionary()
 
     async def warm_up(self) -> None:
@@ -192,10 +197,16 @@ class SDKClient(BaseLLMClient):
 
     async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
         client = await self._client()
-        http = await self.send(request, self.path, body, content, stream=request.stream)
+        # Whole answers, too, are read here: the SDK would read them without any bound.
+        http = await self.send(request, self.path, body, content, stream=True)
         if request.stream:
             return await self._streamed(http, client, request)
-        return self._whole(http, request)
+        try:
+            whole = await read_whole(http, self.config.max_body_bytes)
+        except Exception as error:  # noqa: BLE001 - made a typed one
+            failure = self.failed(error, request, request_id=request_id_of(http.headers))
+            raise failure from (None if failure is error else error)
+        return self._whole(http, whole, request)
 
     async def send(
         self,
@@ -236,9 +247,8 @@ class SDKClient(BaseLLMClient):
                 await asyncio.sleep(0)
         raise AssertionError  # the last try returns or raises
 
-    def _whole(self, http: Any, request: Request) -> Response:
+    def _whole(self, http: Any, content: bytes, request: Request) -> Response:
         """A Response from a body that has been read."""
-        content: bytes = http.content
         request_id = request_id_of(http.headers)
         particulars: dict[str, Any] = {
             "provider": self.name,
@@ -250,12 +260,13 @@ class SDKClient(BaseLLMClient):
         except ProviderError as error:
             raise self.failed(error, request, request_id=request_id) from None
         except (ValueError, RecursionError) as error:
-            raise MalformedResponseError(
-                f"{_what_came_instead(http, content)} where a JSON answer was due ({error})",
+            came = what_came(content, http.headers.get("content-type", ""))
+            malformed = MalformedResponseError(
+                f"{came} where a JSON answer was due ({error})",
                 status_code=http.status_code,
-                body=_excerpt(content),
-                **particulars,
-            ) from error
+                body=excerpt(content),
+            )
+            raise self.failed(malformed, request, request_id=request_id) from error
         failure = embedded_error(answer)
         if failure is not None:
             refused = error_from_payload(failure, **particulars)
@@ -279,30 +290,30 @@ class SDKClient(BaseLLMClient):
             pieces=self._reframed(http, client) if "amazon.eventstream" in content_type else None,
             max_event_bytes=self.config.max_event_bytes,
             on_error=lambda error: self.failed(error, request, request_id=request_id),
+            on_other=lambda content: self._no_stream(content, content_type),
         )
         if "json" in content_type or "html" in content_type:
-            content = await source.read_body()
-            try:
-                answer = self.read_answer(content)
-            except ProviderError as error:
-                raise self.failed(error, request, request_id=request_id) from None
-            except (ValueError, RecursionError):
-                answer = None
-            failure = embedded_error(answer) if answer is not None else None
-            particulars: dict[str, Any] = {
-                "provider": self.name,
-                "model": request.model,
-                "request_id": request_id,
-            }
-            if failure is not None:
-                raise error_from_payload(failure, **particulars)
-            raise MalformedResponseError(
-                f"{_what_came_instead(http, content)} where a stream was due",
-                body=_excerpt(content),
-                partial=answer,
-                **particulars,
-            )
+            content = await source.read_body(self.config.max_body_bytes)
+            error = self._no_stream(content, content_type)
+            raise self.failed(error, request, request_id=request_id)
         return Response.streaming(source, request, provider=self.name, request_id=request_id)
+
+    def _no_stream(self, content: bytes, content_type: str) -> ProviderError:
+        """The error for a body that came where a stream was due: perhaps it says what is wrong."""
+        try:
+            answer = self.read_answer(content)
+        except ProviderError as error:
+            return error
+        except (ValueError, RecursionError):
+            answer = None
+        failure = embedded_error(answer) if answer is not None else None
+        if failure is not None:
+            return error_from_payload(failure, provider=self.name, model=None)
+        return MalformedResponseError(
+            f"{what_came(content, content_type)} where a stream was due",
+            body=excerpt(content),
+            partial=answer,
+        )
 
     async def _reframed(self, http: Any, client: Any) -> AsyncGenerator[bytes, None]:
         """Amazon's binary framing, undone by the SDK, as plain server-sent events."""
@@ -364,10 +375,10 @@ class SDKClient(BaseLLMClient):
         loop = asyncio.get_running_loop()
         held = self._clients.get(loop)
         if held is None:
-            held = _LoopClient(self._new_client())
+            held = LoopClient(self._new_client())
             self._clients[loop] = held
             # The loop's own end, and the end of whoever holds this adapter, close it too.
-            forgotten = weakref.finalize(self, _close_soon, held, loop)
+            forgotten = weakref.finalize(self, close_soon, held, loop)
             forgotten.atexit = False
             await held.watch(forgotten, self._clients, loop)
         return held.client
@@ -406,10 +417,11 @@ def _check_settings(config: ClientConfig) -> None:
         try:
             urlsplit(config.base_url)
         except ValueError as error:
-            raise ValueError(f"base_url is no URL: {config.base_url!r} ({error})") from None
-    limit = config.max_event_bytes
-    if not isinstance(limit, int) or limit < 1:
-        raise TypeError(f"max_event_bytes must be a whole number above 0, not {limit!r}")
+            raise ValueError(f"base_url is no URL: {error}") from None
+    for name in ("max_event_bytes", "max_body_bytes"):
+        limit = getattr(config, name)
+        if not isinstance(limit, int) or limit < 1:
+            raise TypeError(f"{name} must be a whole number above 0, not {limit!r}")
     try:
         if config.timeout is not None:
             check_timeout("timeout", config.timeout)
@@ -420,50 +432,6 @@ def _check_settings(config: ClientConfig) -> None:
 
 
 _SETTINGS = frozenset(ClientConfig.__struct_fields__)
-
-
-class _LoopClient:
-    """An SDK client that closes itself when its event loop shuts down.
-
-    The loop closes asynchronous generators before it stops (`asyncio.run` does, and so does every
-    runner); a generator that waits inside a `finally` is therefore told in time.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self._guard: AsyncGenerator[None, None] | None = None
-
-    async def watch(
-        self,
-        forgotten: weakref.finalize[..., Any],
-        clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self._guard = self._close_at_the_end(self.client, forgotten, clients, loop)
-        await anext(self._guard)
-
-    async def aclose(self) -> None:
-        if self._guard is not None:
-            await self._guard.aclose()
-
-    @staticmethod
-    async def _close_at_the_end(
-        client: Any,
-        forgotten: weakref.finalize[..., Any],
-        clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient],
-        loop: asyncio.AbstractEventLoop,
-    ) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            forgotten.detach()
-            clients.pop(loop, None)
-            await client.close()
-
-
-def _close_soon(held: _LoopClient, loop: asyncio.AbstractEventLoop) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(lambda: loop.create_task(held.aclose()))
 
 
 def without(secret: str, value: Any) -> Any:
@@ -516,21 +484,6 @@ def embedded_error(answer: ModelResponse | StreamChunk) -> Any:
         if choice.model_extra is not None and choice.model_extra.get("error"):
             return choice.model_extra
     return None
-
-
-def _what_came_instead(http: Any, content: bytes) -> str:
-    start = content.lstrip()[:15].lower()
-    if not start:
-        return "an empty body came"
-    if start.startswith((b"<!doctype", b"<html")) or "html" in http.headers.get("content-type", ""):
-        return "an HTML page came (is base_url right?)"
-    if start.startswith((b"data:", b"event:", b":")):
-        return "an event stream came"
-    return "something else came"
-
-
-def _excerpt(content: bytes) -> str:
-    return content[:2000].decode("utf-8", "replace")
 
 
 def _has_no_key(error: Exception) -> bool:

@@ -1,0 +1,189 @@
+"""Bodies that are not what was due, or larger than is allowed: for every adapter."""
+
+import json
+
+import pytest
+
+from scallion.exceptions import (
+    ConnectionError,
+    MalformedResponseError,
+    OverloadedError,
+    ProviderError,
+    RateLimitError,
+    StreamTruncatedError,
+)
+from scallion.providers import anthropic, openai, openrouter
+from support.upstream import (
+    CUT,
+    Reply,
+    Upstream,
+    completion,
+    completion_stream,
+    message,
+    message_stream,
+)
+
+each_provider = pytest.mark.parametrize(
+    "make", [openai, anthropic, openrouter], ids=lambda make: make.__name__
+)
+KEY = "sk-canary-0123456789"
+PAGE = """<!DOCTYPE html><html><head><title>Gateway</title><style>p { color: red }</style>
+<script>let x = "<p>";</script></head><body><p>No &amp; upstream</p><!-- hidden --></body></html>"""
+
+
+@pytest.fixture
+async def upstream():
+    async with Upstream() as server:
+        yield server
+
+
+def says(text, kind, *more):
+    return Reply(headers={"content-type": kind}, chunks=[text.encode(), *more])
+
+
+async def failure(make, upstream, reply, *, stream=True, **settings):
+    upstream.enqueue(reply)
+    async with make(api_key=KEY, base_url=upstream.url, **settings) as provider:
+        with pytest.raises(ProviderError) as caught:
+            if stream:
+                await provider.stream("Hi", "m").collect()
+            else:
+                await provider.complete("Hi", "m")
+    error = caught.value
+    assert (error.provider, error.model) == (provider.name, "m")
+    assert "canary" not in f"{error} {error.body}"
+    return error
+
+
+@each_provider
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "complete"])
+@pytest.mark.parametrize("kind", ["text/plain", "text/html", "text/event-stream", ""])
+async def test_what_a_text_says_in_place_of_an_answer_is_told(make, upstream, stream, kind):
+    error = await failure(
+        make, upstream, says(f"upstream  busy,\ntry {KEY} later", kind), stream=stream
+    )
+
+    assert type(error) is MalformedResponseError
+    assert 'which says "upstream busy, try *** later"' in str(error)
+    assert error.body == "upstream  busy,\ntry *** later"
+
+
+@each_provider
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "complete"])
+async def test_of_a_page_only_its_words_are_told(make, upstream, stream):
+    error = await failure(make, upstream, says(PAGE, "text/plain"), stream=stream)
+
+    assert 'an HTML page came (is base_url right?), which says "Gateway No &amp; upstream"' in str(
+        error
+    )
+    assert error.body == PAGE
+
+
+@each_provider
+async def test_only_the_beginning_of_a_long_text_is_kept(make, upstream):
+    error = await failure(make, upstream, says("all work and no play " * 10_000, "text/plain"))
+
+    assert len(str(error)) < 400
+    assert len(error.body) == 2000
+
+
+@each_provider
+async def test_bytes_that_are_no_text_are_not_told(make, upstream):
+    reply = Reply(headers={"content-type": "text/plain"}, chunks=[b"\x00\x01\xff" * 9])
+    error = await failure(make, upstream, reply)
+
+    assert "something else came where a stream was due" in str(error)
+
+
+ERRORS = {
+    openai: ({"error": {"message": "slow", "code": "rate_limit_exceeded"}}, RateLimitError),
+    openrouter: ({"error": {"message": "slow", "code": 429}}, RateLimitError),
+    anthropic: (
+        {"type": "error", "error": {"type": "overloaded_error", "message": "slow"}},
+        OverloadedError,
+    ),
+}
+
+
+@each_provider
+@pytest.mark.parametrize("kind", ["text/plain", "text/event-stream", "application/json"])
+async def test_an_error_without_a_frame_around_it_is_that_error(make, upstream, kind):
+    said, expected = ERRORS[make]
+    error = await failure(make, upstream, says(json.dumps(said), kind))
+
+    assert type(error) is expected
+    assert error.message == "slow"
+
+
+@each_provider
+async def test_an_answer_where_a_stream_was_due_is_kept_but_not_told(make, upstream):
+    whole = message("secret words") if make is anthropic else completion("secret words")
+    error = await failure(make, upstream, whole)
+
+    assert "something else came where a stream was due" in str(error)
+    assert "secret words" not in str(error)
+    assert error.partial.text == "secret words"
+
+
+@each_provider
+@pytest.mark.parametrize("text", ["", " \n", ": ping\n\n: ping\n\n", "\ufeff: ping\n\n", "id: 7"])
+async def test_a_stream_of_nothing_is_truncated(make, upstream, text):
+    error = await failure(make, upstream, says(text, "text/event-stream"))
+
+    assert type(error) is StreamTruncatedError
+
+
+# ------------------------------------------------------------------------------------- limits
+
+
+@each_provider
+async def test_a_whole_answer_may_be_as_large_as_is_allowed_and_no_larger(make, upstream):
+    reply = message if make is anthropic else completion
+    upstream.enqueue(reply("x" * 50_000))
+    async with make(api_key="k", base_url=upstream.url, max_body_bytes=60_000) as provider:
+        assert len((await provider.complete("Hi", "m")).text) == 50_000
+    error = await failure(make, upstream, reply("x" * 60_000), stream=False, max_body_bytes=60_000)
+
+    assert type(error) is MalformedResponseError
+    assert "larger than 60,000 bytes: raise max_body_bytes" in str(error)
+    assert error.retryable is False
+    await upstream.all_closed()
+
+
+@each_provider
+async def test_a_whole_answer_where_a_stream_was_due_has_the_same_limit(make, upstream):
+    reply = message if make is anthropic else completion
+    error = await failure(make, upstream, reply("x" * 60_000), max_body_bytes=60_000)
+
+    assert "larger than 60,000 bytes" in str(error)
+    assert error.__cause__ is None
+    await upstream.all_closed()
+
+
+@each_provider
+async def test_a_stream_may_be_longer_than_any_whole_answer(make, upstream):
+    stream = message_stream if make is anthropic else completion_stream
+    upstream.enqueue(stream(*["words "] * 2000))
+    async with make(api_key="k", base_url=upstream.url, max_body_bytes=1000) as provider:
+        assert len((await provider.stream("Hi", "m").collect()).text) == 12_000
+
+
+@each_provider
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "complete"])
+async def test_a_whole_body_that_breaks_off_is_a_connection_error(make, upstream, stream):
+    error = await failure(make, upstream, says("{", "application/json", CUT), stream=stream)
+
+    assert type(error) is ConnectionError
+    assert error.__cause__ is not None
+    await upstream.all_closed()
+
+
+@each_provider
+async def test_connections_are_used_again_after_whole_answers(make, upstream):
+    reply = message if make is anthropic else completion
+    upstream.enqueue(reply("one"), reply("two"))
+    async with make(api_key="k", base_url=upstream.url) as provider:
+        await provider.complete("Hi", "m")
+        await provider.complete("Hi", "m")
+
+    assert [request.connection for request in upstream.requests] == [0, 0]
