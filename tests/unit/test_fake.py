@@ -2,10 +2,11 @@
 
 import asyncio
 import pickle
+import warnings
 
 import pytest
 
-from scallion import build_pipeline
+from scallion import Request, _tokens_text, build_pipeline, tokens
 from scallion._accumulate import accumulate
 from scallion.exceptions import (
     RateLimitError,
@@ -13,6 +14,7 @@ from scallion.exceptions import (
     StreamInterruptedError,
     StreamTruncatedError,
 )
+from scallion.middlewares import budget
 from scallion.providers import fake
 from scallion.testing import ManualClock
 from scallion.types import (
@@ -284,3 +286,26 @@ async def test_it_can_be_closed_and_warmed_up_like_any_provider():
 def test_its_repr_counts_its_steps():
     assert repr(fake()) == "fake()"
     assert repr(fake(["a", "b"])) == "fake(2 steps)"
+
+
+async def test_counting_for_it_loads_no_ranks(monkeypatch):
+    def load(*_args, **_settings):
+        raise AssertionError("ranks are being loaded")
+
+    monkeypatch.setattr(_tokens_text, "Loading", load)
+    monkeypatch.setattr(_tokens_text, "encoder", load)
+    tokens._counter.cache_clear()
+    request = Request("fake/m", [{"role": "user", "content": "one two three"}], {"tools": []})
+
+    found = tokens.estimate(request)
+    await tokens.warm_up("fake/m")
+
+    assert not found.exact
+    assert 3 <= found.tokens <= found.upper
+    assert fake().count_tokens("one two three", "fake/m") == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        llm = build_pipeline(
+            [budget(tokens=1000, max_output_tokens=50)], provider=fake(["Hi"]), model="fake/m"
+        )
+        assert (await llm.complete("Hello")).text == "Hi"
