@@ -18,6 +18,7 @@ from scallion.exceptions import (
     ModelNotFoundError,
     ProviderError,
     RateLimitError,
+    StreamInterruptedError,
 )
 
 from ._conditions import as_condition
@@ -84,7 +85,9 @@ def fallback(
             request the first one is the first to be tried.
         on: What to go on after instead: exception types, or a predicate. A predicate also sees the
             finished answer (a `ModelResponse`), and rejects it by returning true; a stream's only
-            with `stream="restart"`, because its content is out otherwise.
+            with `stream="restart"`, because its content is out otherwise. A stream that breaks
+            after content is a `StreamInterruptedError` whose `__cause__` is the error that broke
+            it: types match either of the two, and a predicate gets the former.
         stream: What to do when a stream breaks after content: `"before_content"` raises,
             `"restart"` begins anew with the next target, on a chunk whose `restarted` is true.
 
@@ -163,7 +166,9 @@ def goes_on(
     """
     wanted = on if target.on is None else target.on
     if isinstance(wanted, (type, tuple)):
-        return isinstance(reason, wanted)
+        # A stream that broke off has its type from that. What broke it is what people name.
+        broken = isinstance(reason, StreamInterruptedError)
+        return isinstance(reason, wanted) or (broken and isinstance(reason.__cause__, wanted))
     if wanted is not None:
         return bool(wanted(reason))
     if isinstance(reason, ContextWindowExceededError):

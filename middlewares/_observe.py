@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scallion._limits import what_ended
 from scallion._response import Outcome
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ async def observe(
     try:
         response = await call_next(request)
     except BaseException as error:
-        on_outcome(_outcome_of(error, request))
+        on_outcome(_outcome_of(what_ended(error, request.context), request))
         raise
     return response.on_settle(on_outcome)
 

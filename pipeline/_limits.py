@@ -120,17 +120,16 @@ class ReadLimits(_Limit):
     off too early it is set anew. So a read costs two looks at the clock.
 
     Attributes:
-        provider: Whose stream it is, for the error. By default the last that was asked.
         waited: Seconds spent waiting for the provider since the last content. What the consumer
             does between two reads is not the provider's time, and is not in it.
     """
 
     __slots__ = (
         "_began", "_clock", "_due", "_ends_at", "_fires_at", "_gap", "_limits", "_request", "_timer",
-        "provider", "waited",
+        "waited",
     )  # fmt: skip
 
-    def __init__(self, request: Request, provider: str | None) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
         self._context = request.context
         self._clock = request.context.clock
@@ -138,7 +137,6 @@ class ReadLimits(_Limit):
         self._limits: list[ReadLimit] = []
         self._ends_at = self._gap = self._due = self._fires_at = inf
         self._timer: TimerHandle | None = None
-        self.provider = provider
         self.waited = 0.0
 
     def __len__(self) -> int:
@@ -152,6 +150,12 @@ class ReadLimits(_Limit):
         """Forget the first so many: those who set them are no longer there."""
         self._change(self._limits[count:])
 
+    @property
+    def have_run_out(self) -> bool:
+        """Whether a read that begins now is too late."""
+        now = self._clock.now()
+        return self._due_after(now) <= now
+
     def stop(self) -> None:
         """There will be no more reads."""
         if self._timer is not None:
@@ -160,11 +164,7 @@ class ReadLimits(_Limit):
 
     def __enter__(self) -> Self:
         self._began = began = self._clock.now()
-        due = min(began + self._gap - self.waited, self._ends_at)
-        deadline = self._request.context.deadline
-        if deadline is not None and deadline < due:
-            due = deadline
-        self._due = due
+        self._due = due = self._due_after(began)
         if due <= began:
             raise self._what_ran_out()
         self._task = task = _this_task()
@@ -184,6 +184,11 @@ class ReadLimits(_Limit):
             self._raise(error)
         finally:
             self._task = None
+
+    def _due_after(self, began: float) -> float:
+        due = min(began + self._gap - self.waited, self._ends_at)
+        deadline = self._request.context.deadline
+        return due if deadline is None or due < deadline else deadline
 
     def _change(self, limits: list[ReadLimit]) -> None:
         self._limits = limits
@@ -206,13 +211,11 @@ class ReadLimits(_Limit):
     def _what_ran_out(self) -> TimeoutError:
         for name, seconds, at in self._limits:
             if self._due == (self._began + seconds - self.waited if at is None else at):
-                return expired(name, self._request, seconds, self.provider)
-        return expired("deadline", self._request, None, self.provider)
+                return expired(name, self._request, seconds)
+        return expired("deadline", self._request)
 
 
-def expired(
-    name: str, request: Request, seconds: float | None = None, provider: str | None = None
-) -> TimeoutError:
+def expired(name: str, request: Request, seconds: float | None = None) -> TimeoutError:
     """The error for a limit that ran out; `name` is `deadline`, `total`, … as in its `limit`."""
     message = {
         "deadline": "the call's deadline has passed",
@@ -220,11 +223,11 @@ def expired(
         "first_token": f"no content came within {seconds} s",
         "inter_chunk": f"no further content came for {seconds} s",
     }[name]
-    asked, model = getattr(request.provider, "name", None), request.model
+    provider, model = getattr(request.provider, "name", None), request.model
     if request.context.attempts:  # a layer further in may have chosen whom to ask
         attempt = request.context.attempts[-1]
-        asked, model = attempt.provider, attempt.model
-    return TimeoutError(message, limit=name, provider=provider or asked, model=model)
+        provider, model = attempt.provider, attempt.model
+    return TimeoutError(message, limit=name, provider=provider, model=model)
 
 
 def what_ended(error: BaseException, context: Context) -> BaseException:

@@ -87,8 +87,8 @@ class Response:
     """
 
     __slots__ = (
-        "__weakref__", "_answer", "_at_end", "_attempt", "_batch", "_closed", "_error", "_first_content_at", "_labels",
-        "_limits", "_loop", "_outcome", "_position", "_primed", "_recorded", "_recoveries",
+        "__weakref__", "_answer", "_attempt", "_batch", "_closed", "_error", "_first_content_at", "_labels",
+        "_limits", "_loop", "_lost_end", "_outcome", "_position", "_primed", "_recorded", "_recoveries",
         "_source", "_stages", "_to_replay", "request",
     )  # fmt: skip
 
@@ -121,7 +121,7 @@ class Response:
             self._stages: list[Stage] = [Stage()]
             self._primed: list[StreamChunk] = []
             self._limits: ReadLimits | None = None
-            self._at_end = False
+            self._lost_end = False
             self._recoveries: list[_RecoveryAt] = []
             self._attempt: Attempt | None = None
 
@@ -283,6 +283,7 @@ class Response:
         self._recorded = True
         if self._outcome is None:
             self._attempt = attempt
+            attempt.provider = self._labels.provider or attempt.provider
         else:
             attempt.end(self._outcome, self.request.context.clock.now())
         return True
@@ -363,7 +364,7 @@ class Response:
     async def _read(self) -> list[StreamChunk]:
         source, limits = self._source, self._limits
         assert source is not None
-        if source.ended or self._at_end:
+        if source.ended or self._lost_end:
             return []
         try:
             if limits is None and self.request.context.deadline is None:
@@ -377,9 +378,11 @@ class Response:
                     limits.waited = 0.0
         except (builtins.ConnectionError, builtins.TimeoutError):
             # Behind the finish reason, there was nothing left to lose but the usage.
+            self._lost_end = True
             if self._outcome is not None or not self._is_whole(self._arrived()):
                 raise
-            self._at_end = True
+            if limits is not None:
+                limits.waited = 0.0
             return []
         if self._first_content_at is None and any(map(has_content, batch)):
             self._first_content_at = self.request.context.clock.now()
@@ -387,7 +390,7 @@ class Response:
 
     def _read_limits(self) -> ReadLimits:
         if self._limits is None:
-            self._limits = ReadLimits(self.request, self._labels.provider)
+            self._limits = ReadLimits(self.request)
         return self._limits
 
     async def _restarted(self, reason: Exception | ModelResponse) -> bool:
@@ -402,7 +405,6 @@ class Response:
             boundary.adds = True
             if self._limits is not None:  # what limited the layers further in goes with them
                 self._limits.drop(limited)
-                self._limits.provider = None
             self._recoveries = [r._replace(limited=r.limited - limited) for r in self._recoveries]
             if isinstance(reason, Exception):
                 self._labels = self._tell(inner, "failed", reason)
@@ -416,7 +418,7 @@ class Response:
                 reason = failure
                 continue
             if replacement is not None:
-                self._source = Restart(replacement)
+                self._source, self._lost_end = Restart(replacement), False
                 if self._outcome is not None:  # closed by another task meanwhile
                     await replacement.aclose()
                     raise self._interrupted("the stream was closed while it was being read")
@@ -431,7 +433,10 @@ class Response:
         context = self.request.context
         if self._limits is None and context.deadline is None:
             return await keep_one(context, recover(reason))
-        with self._read_limits():
+        limits = self._read_limits()
+        if isinstance(reason, ModelResponse) and limits.have_run_out:
+            return None  # the answer is whole, and there is no time for another
+        with limits:
             return await keep_one(context, recover(reason))
 
     async def _fail(self, error: BaseException) -> NoReturn:
@@ -552,7 +557,8 @@ class Response:
             return False
         wanted = self.request.params.get("n")
         # A server that knows no `n` gives one choice and says that this is all: so be it.
-        if not isinstance(wanted, int) or getattr(self._source, "sealed", True):
+        sealed = not self._lost_end and getattr(self._source, "sealed", True)
+        if not isinstance(wanted, int) or sealed:
             return True
         return accumulator.choice_count >= wanted
 

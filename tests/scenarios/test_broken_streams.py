@@ -177,17 +177,29 @@ async def test_a_whole_answer_whose_socket_is_cut_is_a_connection_error(world, p
 
 
 @pytest.mark.parametrize("ending", [CLOSE, CUT, HANG], ids=["closed", "reset", "stalled"])
-async def test_an_answer_with_its_finish_reason_is_whole_however_the_connection_ends(world, ending):
-    finish = sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-    world.says(openai=completion_stream("Hi", finish, ending, finish=None))
-    stream = world.pipeline(timeout(inter_chunk=0.1), clock=Clock()).stream("hi")
+async def test_an_answer_with_its_finish_reason_is_whole_however_the_connection_ends(
+    world, provider, ending
+):
+    if provider == "anthropic":
+        usage = {"output_tokens": 2}
+        delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+        reply = message_stream("Hi", sse(delta, "message_delta"), ending, stop_reason=None)
+    else:
+        finish = sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        reply = completion_stream("Hi", finish, ending, finish=None)
+    world.says(**{provider: reply})
+    layers = [timeout(inter_chunk=0.1), fallback(["gpt-4.1"], stream="restart"), retry()]
+    stream = world.pipeline(*layers, first=provider, clock=Clock()).stream("hi")
 
     chunks = await chunks_of(stream)
 
-    assert chunks[-1].finish_reason == "stop"
+    assert [chunk.finish_reason for chunk in chunks if chunk.finish_reason] == ["stop"]
     assert stream.result.text == "Hi"
     (attempt,) = stream.response.outcome.attempts
-    assert (attempt.status, attempt.exact) == ("completed", False)
+    # Anthropic's usage comes with the reason, the others' after it.
+    assert (attempt.status, attempt.exact) == ("completed", provider == "anthropic")
+    assert world.counts() == {provider: 1}
+    await world.upstream.all_closed()
 
 
 # ------------------------------------------------------------------------------ stream="restart"

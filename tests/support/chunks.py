@@ -17,6 +17,8 @@ from scallion.types import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from scallion import Clock
+
 ROLE = StreamChunk(choices=[ChunkChoice(delta=Delta(role="assistant", content=""))])
 STOP = StreamChunk(choices=[ChunkChoice(finish_reason="stop")])
 USAGE = StreamChunk(usage=Usage(prompt_tokens=5, completion_tokens=2, total_tokens=7))
@@ -55,6 +57,19 @@ class Source:
     async def aclose(self) -> None:
         self.closed += 1
         self.ended = True
+
+
+class Timed(Source):
+    """A source whose numbers are seconds that it takes before the next step."""
+
+    def __init__(self, clock: Clock, *steps: Any) -> None:
+        super().__init__(*steps)
+        self.clock = clock
+
+    async def read(self) -> list[StreamChunk]:
+        while self.steps and isinstance(self.steps[0], (int, float)):
+            await self.clock.sleep(self.steps.pop(0))
+        return await super().read()
 
 
 async def words(*texts: str) -> AsyncIterator[StreamChunk]:

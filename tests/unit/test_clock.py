@@ -58,6 +58,23 @@ async def test_a_limit_that_has_passed_in_real_time_ends_it_at_once(seconds):
     assert await limited(Clock(), seconds) == "expired"
 
 
+@pytest.mark.parametrize("origin", [-100_000, 100_000])
+def test_the_event_loops_own_clock_may_begin_anywhere(origin):
+    class OtherLoop(asyncio.SelectorEventLoop):
+        def time(self):
+            return super().time() + origin
+
+    async def timed():
+        began = time.monotonic()
+        return await asyncio.wait_for(limited(Clock(), 0.02), 5), time.monotonic() - began
+
+    with asyncio.Runner(loop_factory=OtherLoop) as runner:
+        ended, took = runner.run(timed())
+
+    assert ended == "expired"
+    assert took >= 0.02 - 0.002
+
+
 # ------------------------------------------------------------------------------ the manual clock
 
 

@@ -577,6 +577,88 @@ async def test_a_rewriting_further_out_sees_the_seam_and_keeps_it():
     assert stream.result.text == "BEE"
 
 
+@pytest.mark.parametrize(
+    ("on", "restarts"),
+    [
+        (e.ServerError, True),
+        ((e.RateLimitError, e.ServerError), True),
+        (e.StreamInterruptedError, True),
+        (e.OverloadedError, False),
+        (lambda reason: isinstance(reason, e.StreamInterruptedError), True),
+        (lambda reason: isinstance(reason.__cause__, e.ServerError), True),
+        (lambda reason: isinstance(reason, e.ServerError), False),
+    ],
+    ids=["cause", "causes", "itself", "another", "predicate", "of the cause", "not of itself"],
+)
+@pytest.mark.parametrize("whose", ["fallback", "target"])
+async def test_types_match_what_broke_a_stream_and_a_predicate_sees_that_it_broke(
+    on, restarts, whose
+):
+    seen = []
+
+    def predicate(reason):  # the whole answer of "b" is shown to it as well
+        seen.append(reason)
+        return isinstance(reason, Exception) and on(reason)
+
+    wanted = on if isinstance(on, (type, tuple)) else predicate
+    models = Models(a=Source([StreamChunk.of("A")], e.ServerError("boom")), b="B")
+    layer = (
+        fallback(["b"], on=wanted, stream="restart")
+        if whose == "fallback"
+        else fallback([Target("b", on=wanted)], stream="restart")
+    )
+
+    if restarts:
+        assert await ask(pipeline(models, layer), "stream") == "B"
+    else:
+        with pytest.raises(e.StreamInterruptedError, match="boom"):
+            await ask(pipeline(models, layer), "stream")
+    assert len(models.asked) == 1 + restarts
+
+
+async def test_the_seam_is_marked_on_a_copy_because_the_providers_chunks_are_its_own():
+    kept = [StreamChunk.of("B"), StreamChunk.of("C")]
+    models = Models(a=Source([StreamChunk.of("A")], e.ServerError("boom")), b=Source(kept, [STOP]))
+    stream = pipeline(models, fallback(["b"], stream="restart")).stream("hi")
+
+    seen = [chunk async for chunk in stream]
+
+    assert [(c.content, c.restarted) for c in seen] == [
+        ("A", False), ("B", True), ("C", False), (None, False)
+    ]  # fmt: skip
+    assert not any(chunk.restarted for chunk in kept)
+
+
+async def test_a_rewriting_may_give_the_same_chunk_again_and_the_seam_is_not_written_on_it():
+    constant = StreamChunk.of("*")
+
+    async def mask(request, call_next):
+        return (await call_next(request)).map(lambda chunk: constant if chunk.content else chunk)
+
+    models = Models(a=Source([StreamChunk.of("A")], e.ServerError("boom")), b="B")
+    stream = pipeline(models, mask, fallback(["b"], stream="restart")).stream("hi")
+
+    seen = [(chunk.content, chunk.restarted) async for chunk in stream]
+
+    assert seen == [("*", False), ("*", True), (None, False)]
+    assert not constant.restarted
+
+
+async def test_a_target_that_answers_at_once_takes_over_too():
+    """A cache may, or a handler that knows no streams."""
+
+    async def at_once(request):
+        return Response.completed(answer("whole"), request)
+
+    models = Models(a=Source([StreamChunk.of("A")], e.ServerError("boom")))
+    stream = pipeline(models, fallback([at_once], stream="restart")).stream("hi")
+
+    seen = [(chunk.content, chunk.restarted) async for chunk in stream]
+
+    assert seen == [("A", False), ("whole", True), (None, False)]
+    assert stream.result.text == "whole"
+
+
 async def test_closing_after_a_restart_closes_the_new_stream():
     second = Source([StreamChunk.of("B")], [StreamChunk.of("ee")], [STOP])
     models = Models(a=Source([StreamChunk.of("x")], e.ServerError("x")), b=second)

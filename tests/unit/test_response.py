@@ -1,6 +1,7 @@
 """The four rules of the Response: never re-wrapped, settled once, committed, closed."""
 
 import asyncio
+import builtins
 import gc
 
 import pytest
@@ -336,6 +337,69 @@ async def test_with_several_choices_each_needs_its_finish():
 
     with pytest.raises(StreamTruncatedError):
         await response.collect()
+
+
+# ------------------------------------------------------------------------------ behind the finish
+
+LOST = {
+    "cut": lambda: ConnectionError("reset"),
+    "a cut of Python's own": lambda: builtins.ConnectionError("reset"),
+    "the client's own timeout": lambda: TimeoutError("no bytes for 600 s"),
+}
+
+
+async def attempt_of(*steps, **params):
+    async def provider(request):
+        return Response.streaming(Source(*steps), request, provider="p")
+
+    llm = build_pipeline(provider=provider, model="m")
+    stream = llm.stream("hi", **params)
+    seen = [chunk async for chunk in stream]
+    outcome = stream.response.outcome
+    return seen, outcome, outcome.attempts[0]
+
+
+@pytest.mark.parametrize("how", LOST)
+async def test_what_is_lost_behind_the_finish_reason_is_the_usage_only(how):
+    seen, outcome, attempt = await attempt_of([HEL], [LO, STOP], LOST[how]())
+
+    assert [chunk.content for chunk in seen] == ["Hel", "lo", None]
+    assert (outcome.status, outcome.error, outcome.response.text) == ("completed", None, "Hello")
+    assert (attempt.status, attempt.usage, attempt.exact) == ("completed", None, False)
+
+
+async def test_a_usage_that_came_before_the_connection_broke_counts():
+    _, outcome, attempt = await attempt_of([HEL, STOP], [USAGE], ConnectionError("reset"))
+
+    assert (outcome.status, attempt.exact, attempt.usage.total_tokens) == ("completed", True, 7)
+
+
+async def test_an_empty_answer_is_whole_too_however_its_connection_ends():
+    _, outcome, _ = await attempt_of([ROLE], [STOP], ConnectionError("reset"))
+
+    assert (outcome.status, outcome.response.finish_reason) == ("completed", "stop")
+
+
+async def test_an_error_that_the_provider_reports_behind_the_finish_is_an_error():
+    with pytest.raises(StreamInterruptedError, match="moderated"):
+        await attempt_of([HEL, STOP], ServerError("moderated"))
+
+
+async def test_a_finish_reason_of_one_of_two_choices_does_not_make_it_whole():
+    with pytest.raises(StreamInterruptedError):
+        await attempt_of([HEL, STOP], ConnectionError("reset"), n=2)
+
+
+async def test_cancelling_behind_the_finish_is_a_cancellation():
+    response = await committed(Source([HEL, STOP], asyncio.Event().wait()))
+    reading = asyncio.create_task(response.collect())
+    await asyncio.sleep(0)
+
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    assert response.outcome.status == "cancelled"
 
 
 # ------------------------------------------------------------------------------ rewriting

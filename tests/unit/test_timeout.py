@@ -9,23 +9,10 @@ from scallion.exceptions import ServerError, TimeoutError
 from scallion.middlewares import fallback, retry, timeout
 from scallion.testing import ManualClock
 from scallion.types import StreamChunk
-from support.chunks import ROLE, STOP, Source, answer
+from support.chunks import ROLE, STOP, Timed, answer
 
 A, B = StreamChunk.of("a"), StreamChunk.of("b")
 THINKING = StreamChunk.of(reasoning="hm")
-
-
-class Timed(Source):
-    """A source whose numbers are seconds that it takes before the next step."""
-
-    def __init__(self, clock, *steps):
-        super().__init__(*steps)
-        self.clock = clock
-
-    async def read(self):
-        while self.steps and isinstance(self.steps[0], (int, float)):
-            await self.clock.sleep(self.steps.pop(0))
-        return await super().read()
 
 
 class Timing:
