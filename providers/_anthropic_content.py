@@ -74,11 +74,11 @@ def text_block(text: str) -> Block:
     return {"type": "text", "text": text}
 
 
-def _block(part: Any, *, keep_citations: bool) -> Block | None:
-    kind = part.get("type") if isinstance(part, dict) else None
+def _block(given: object, *, keep_citations: bool) -> Block | None:
+    kind = given.get("type") if isinstance(given, dict) else None
     if isinstance(kind, str) and kind in _REFUSED:
         raise ValueError(f"a part of type {kind!r}: {_REFUSED[kind]}")
-    part = checked_part(part)
+    part = checked_part(given)
     kind = part["type"]
     if kind in ("text", "refusal"):
         if not part[kind].strip():
