@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from scallion._layer import Layer, not_default
 from scallion.costs import load_prices, price
 from scallion.exceptions import BudgetExceededError, InvalidRequestError, UnknownPriceError
 from scallion.stores import Claim, Refusal, Window, memory
+from scallion.stores._protocol import MAX_AMOUNT
 from scallion.types import PromptTokensDetails, Usage
 
 from ._charge import charge_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from scallion._request import Attempt, AttemptWatcher, Request
     from scallion._response import Response
     from scallion.costs import PriceTable
-    from scallion.stores import Balance, Store
+    from scallion.stores import Balance, Reservation, Store
 
     Money = Decimal | float | str
     Per = Literal["pipeline", "tenant", "model"] | Callable[[Request], str]
@@ -102,8 +103,10 @@ def budget(
         name: The account's name in the store; budgets of one name in one store are one budget.
         hold: Seconds after which the reservation of a process that died is given back. More than
             the longest call takes.
-        warn_at: Fractions of a limit (0.8, …) that `on_warning` is called at, once for each key.
-        on_warning: Called with the key and the fraction that was reached.
+        warn_at: Fractions of a limit (0.8, …) that `on_warning` is called at, once for each key and
+            window.
+        on_warning: Called with the key and the fraction that spending has reached, when a call has
+            been settled.
 
     Raises:
         ValueError: no limit was given, or one that makes no sense.
@@ -111,9 +114,11 @@ def budget(
     given = not_default(budget, locals())
     if usd is None and tokens is None:
         raise ValueError("budget() needs a limit: usd= or tokens=")
-    limits = {"usd": None if usd is None else _nano(Decimal(str(usd))), "tokens": tokens}
-    if any(limit is not None and limit < 0 for limit in limits.values()):
-        raise ValueError("a limit cannot be negative")
+    limits = {"usd": None if usd is None else _dollars(usd), "tokens": tokens}
+    for unit, limit in limits.items():
+        if limit is not None and (not isinstance(limit, int) or not 0 <= limit <= MAX_AMOUNT):
+            most = f"{MAX_AMOUNT // NANO:,}" if unit == "usd" else f"{MAX_AMOUNT:,}"
+            raise ValueError(f"the limit {unit}= must be from 0 to {most}, whole for tokens")
     if isinstance(unknown_price, str) and unknown_price not in ("refuse", "allow"):
         raise ValueError(f'unknown_price must be "refuse", "allow" or rates, not {unknown_price!r}')
     table = load_prices(prices)
@@ -121,7 +126,7 @@ def budget(
     span = _window(window)
     assumed = unknown_price if isinstance(unknown_price, Mapping) else None
     marks = sorted(warn_at)
-    warned: dict[str, float] = {}
+    warned: dict[str, tuple[float, float | None]] = {}
     guard_key = object()
 
     def claims_on(key: str, amounts: Mapping[str, int]) -> list[Claim]:
@@ -142,7 +147,7 @@ def budget(
             raise InvalidRequestError(
                 f"what this request could cost cannot be told: {error}", model=request.model
             ) from error
-        amounts = {"tokens": worst.total_tokens}
+        amounts = {"tokens": min(worst.total_tokens, MAX_AMOUNT)}
         if usd is not None:
             asked = _price(request.model or "", worst, table, assumed, _provider(request))
             if asked is None and unknown_price == "refuse":
@@ -165,23 +170,32 @@ def budget(
                 account.soon(account.release, held)
                 return
             actual = _actual(attempt, request, table, assumed, amounts)
-            account.soon(account.settle, held, *[actual[_unit(claim)] for claim in claims])
+            spent = [actual[_unit(claim)] for claim in claims]
+            if marks and on_warning is not None:
+                account.soon(settle_and_warn, held, spent, key, claims, on_warning)
+            else:
+                account.soon(account.settle, held, *spent)
 
-        if marks and on_warning is not None:
-            try:
-                await warn(key, claims, on_warning)
-            except BaseException:
-                settle(None)
-                raise
         return settle
+
+    async def settle_and_warn(held: Reservation, spent: list[int], *about: Any) -> None:
+        await account.settle(held, *spent)
+        await warn(*about)
 
     async def warn(key: str, claims: list[Claim], callback: Callable[[str, float], object]) -> None:
         for claim in claims:
             now = await account.balance(claim.key, window=span)
-            reached = [mark for mark in marks if now.spent >= mark * claim.limit]
-            if reached and warned.get(claim.key, -1.0) < reached[-1]:
-                warned[claim.key] = reached[-1]
-                callback(key, reached[-1])
+            reached = max((mark for mark in marks if now.spent >= mark * claim.limit), default=None)
+            before, until = warned.pop(claim.key, (-1.0, None))
+            if reached is None:
+                continue
+            resets_at = now.resets_at
+            # One whole window later all that was warned of is forgotten.
+            anew = span and until and resets_at and resets_at >= until + span.seconds
+            news = bool(anew) or reached > before
+            warned[claim.key] = reached, resets_at if news else until
+            if news:
+                callback(key, reached)
 
     async def balances(key: str | None) -> Remaining:
         found: dict[str, Balance] = {}
@@ -303,7 +317,8 @@ def _actual(
     charge = charge_of(attempt, request, table)
     usage = charge.usage or Usage()
     actual = dict(reserved)
-    actual["tokens"] = usage.prompt_tokens + usage.completion_tokens
+    # What a provider reports is not to be trusted with the account: never less than nothing.
+    actual["tokens"] = min(max(usage.prompt_tokens + usage.completion_tokens, 0), MAX_AMOUNT)
     if charge.cost is not None:
         actual["usd"] = _nano(charge.cost.total)
     elif assumed is not None:
@@ -357,6 +372,15 @@ def _window(window: float | timedelta | Window | None) -> Window | None:
     return Window(window.total_seconds() if isinstance(window, timedelta) else float(window))
 
 
+def _dollars(usd: Money) -> int:
+    """A limit in billionths; -1 for what is none."""
+    try:
+        amount = Decimal(str(usd))
+    except InvalidOperation:
+        raise ValueError(f"the limit usd= must be an amount, not {usd!r}") from None
+    return int((amount * NANO).to_integral_value(ROUND_CEILING)) if amount.is_finite() else -1
+
+
 def _nano(amount: Decimal) -> int:
     # Rounded up: a billionth too much is harmless, and a limit must not be overshot by rounding.
-    return int((amount * NANO).to_integral_value(ROUND_CEILING))
+    return min(max(int((amount * NANO).to_integral_value(ROUND_CEILING)), 0), MAX_AMOUNT)

@@ -295,6 +295,51 @@ async def test_it_warns_once_at_each_fraction(prices):
     assert heard == [("pipeline", 0.05), ("pipeline", 0.1)]
 
 
+async def test_a_new_window_is_warned_of_anew():
+    clock = ManualClock(auto=True)
+    table = PriceTable()
+    register_price("m", input=1, output=10, prices=table)
+    for window in (Window(60), Window(60, sliding=True)):
+        heard = []
+        limit = budget(
+            usd="0.0012", window=window, store=memory(clock=clock), prices=table,
+            warn_at=(0.05,), on_warning=lambda key, fraction, heard=heard: heard.append(fraction),
+        )  # fmt: skip
+        llm = pipeline(limit, Provider(), clock=clock)
+        for _ in range(2):
+            await llm.complete("hi", max_tokens=80)
+        assert heard == [0.05]
+        await clock.sleep(125)
+        # The window has forgotten everything; what crosses the mark again is news again.
+        await llm.complete("hi", max_tokens=80)
+        assert heard == [0.05, 0.05]
+
+
+async def test_what_a_warning_raises_reaches_the_caller_and_the_call_is_settled(prices):
+    def complain(key, fraction):
+        raise ZeroDivisionError
+
+    limit = budget(usd="0.0012", prices=prices, warn_at=(0.01,), on_warning=complain)
+    with pytest.raises(ZeroDivisionError):
+        await pipeline(limit, Provider()).complete("hi", max_tokens=80)
+    assert await spent(limit, "0.0012") == Decimal("0.00011")
+
+
+@pytest.mark.parametrize("tokens", [-5, 2**60])
+async def test_a_count_that_cannot_be_never_breaks_the_account(prices, tokens):
+    odd = Usage(prompt_tokens=tokens, completion_tokens=0, total_tokens=tokens)
+    limit = budget(usd=1, tokens=10**6, prices=prices)
+    await pipeline(limit, Provider(odd)).complete("hi", max_tokens=10)
+    left = await limit.remaining()
+    assert left == ((1, 10**6) if tokens < 0 else (0, 0))
+
+
+async def test_a_call_that_could_cost_more_than_can_be_counted_is_refused(prices):
+    limit = budget(usd=10**6, tokens=10**9, prices=prices)
+    with pytest.raises(e.BudgetExceededError):
+        await pipeline(limit, Provider()).complete("hi", max_tokens=10**18)
+
+
 async def test_a_store_that_fails_fails_the_call(prices):
     class Broken:
         async def reserve(self, *claims, ttl):
@@ -326,6 +371,12 @@ async def test_two_pipelines_with_one_store_and_name_share_a_budget(prices):
         {},
         {"usd": -1},
         {"tokens": -1},
+        {"tokens": 1.5},
+        {"tokens": 2**60},
+        {"usd": float("nan")},
+        {"usd": float("inf")},
+        {"usd": "ten"},
+        {"usd": 10**8},
         {"usd": 1, "unknown_price": "guess"},
         {"usd": 1, "window": 0},
     ],
