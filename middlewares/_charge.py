@@ -40,13 +40,18 @@ def charge_of(attempt: Attempt, request: Request, prices: PriceTable) -> Charge:
     """
     answer = attempt.response
     if answer is None or not (answer.choices or answer.usage):
-        rejected = attempt.status == "failed" and getattr(attempt.error, "status_code", None)
-        return Charge(None, price_of(NOTHING, attempt, prices), bool(rejected))
+        # A body that could not be read has a status too, and it is no error's.
+        rejected = attempt.status == "failed" and _status_of(attempt) >= 400
+        return Charge(None, price_of(NOTHING, attempt, prices), rejected)
     usage = answer.usage
     if usage is None or attempt.status != "completed":
         usage = estimated_usage(answer, request)
     cost = price_of(usage, attempt, prices)
     return Charge(usage, cost, attempt.exact and cost is not None and cost.exact)
+
+
+def _status_of(attempt: Attempt) -> int:
+    return getattr(attempt.error, "status_code", None) or 0
 
 
 def price_of(usage: Usage, attempt: Attempt, prices: PriceTable) -> Cost | None:
