@@ -165,9 +165,7 @@ class _Passage:
         request, context, answer = self._request, self._request.context, outcome.response
         now, moment = context.clock.now(), context.clock.time()
         attempts = [self._attempt(attempt, sent) for attempt, sent in self._made]
-        messages = (
-            None if answer is None else [choice.message.to_dict() for choice in answer.choices]
-        )
+        messages = _messages_of(answer)
         record: Record = {
             "v": VERSION,
             "id": context.id,
@@ -186,8 +184,8 @@ class _Passage:
             "prompt_sha256": _hash([*request.messages]),
             "answer_sha256": _hash(messages) if messages else None,
             **_totals(attempts),
-            "duration": round(now - context.started, 6),
-            "first_token_after": outcome.first_token_after,
+            "duration": _rounded(now - context.started),
+            "first_token_after": _rounded(outcome.first_token_after),
             "attempts": attempts,
         }
         if self._prompts:
@@ -211,7 +209,7 @@ class _Passage:
             "cost": str(cost.total) if cost is not None else None,
             "exact": charge.exact,
             "at": _moment(attempt.started_at),
-            "latency": None if attempt.latency is None else round(attempt.latency, 6),
+            "latency": _rounded(attempt.latency),
         }
         return {name: value for name, value in record.items() if value is not None}
 
@@ -391,6 +389,14 @@ def _provider_of(outcome: Outcome) -> str | None:
     return provider
 
 
+def _messages_of(answer: ModelResponse | None) -> list[Record]:
+    """The messages of an answer, without what is empty: that differs between streamed and whole."""
+    if answer is None:
+        return []
+    said = [choice.message.to_dict() for choice in answer.choices]
+    return [{name: value for name, value in each.items() if value} for each in said]
+
+
 def _finish_reason_of(answer: ModelResponse | None) -> str | None:
     return answer.choices[0].finish_reason if answer is not None and answer.choices else None
 
@@ -403,6 +409,10 @@ def _hash(value: object) -> str:
 
 def _plain(value: object) -> Any:
     return msgspec.to_builtins(value, enc_hook=str, str_keys=True)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
 
 
 def _moment(seconds: float) -> str:

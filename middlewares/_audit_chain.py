@@ -33,11 +33,8 @@ class Link(NamedTuple):
         found = DIGEST.search(line)
         if found is None:
             return None
-        try:
-            seq = msgspec.json.decode(line, type=_Place).seq
-        except ValueError:
-            return None
-        return cls(seq, found[2].decode())
+        place = _place_of(line)
+        return None if place is None else cls(place.seq, found[2].decode())
 
     def next(self, record: dict[str, Any]) -> tuple[bytes, Link]:
         """The line of the record that follows, and the end of the chain with it."""
@@ -52,6 +49,14 @@ class Link(NamedTuple):
 
 class _Place(msgspec.Struct):
     seq: int
+    prev: str
+
+
+def _place_of(line: bytes) -> _Place | None:
+    try:
+        return msgspec.json.decode(line, type=_Place)
+    except ValueError:
+        return None
 
 
 def chain_key() -> bytes | None:
@@ -95,22 +100,25 @@ class Check:
     def read(self, line: bytes, where: str) -> None:
         """Check one record."""
         found = DIGEST.search(line)
-        link = Link.of_line(line)
-        if found is None or link is None:
+        if found is None:
             self._unlinked(line, where)
             return
         self.records += 1
-        keyed = found[1] == b"hmac"
         body = line[: found.start()] + b"}"
+        place = _place_of(body)
+        if place is None:
+            self.problems.append(f"{where} was changed")
+            return
+        link = Link(place.seq, found[2].decode())
+        keyed = found[1] == b"hmac"
         if keyed and self._key is None:
             raise ValueError(f"{where} is signed: put the key into {KEY_VARIABLE}")
         if not keyed and self._key is not None:
             self.problems.append(f"{where} (record {link.seq}) is not signed with the key")
         elif not hmac.compare_digest(digest_of(body, self._key), link.digest):
             self.problems.append(f"{where} (record {link.seq}) was changed")
-        if self.first is None:
-            self.first = link.seq
-        self._place(link, body, where)
+        self._follow(place, where)
+        self.first = link.seq if self.first is None else self.first
         self.last = link
         self._digests[link.seq] = link.digest
 
@@ -118,9 +126,9 @@ class Check:
         """Whether a record of this number and digest was read."""
         return self._digests.get(link.seq) == link.digest
 
-    def _place(self, link: Link, body: bytes, where: str) -> None:
+    def _follow(self, link: _Place, where: str) -> None:
         expected = self.last.seq + 1
-        if self._begins_anywhere and self.records == 1:
+        if self._begins_anywhere and self.first is None:
             if link.seq != 1:
                 self.notes.append(f"the records before {link.seq} are not here")
         elif link.seq > expected:
@@ -130,7 +138,7 @@ class Check:
             self.problems.append(f"{missing} missing before {where}")
         elif link.seq < expected:
             self.problems.append(f"{where} (record {link.seq}) is out of order")
-        elif msgspec.json.decode(body).get("prev") != self.last.digest:
+        elif link.prev != self.last.digest:
             self.problems.append(f"{where} (record {link.seq}) does not follow the one before it")
 
     def _unlinked(self, line: bytes, where: str) -> None:
