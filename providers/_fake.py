@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
     from scallion._request import Request
 
-Step = str | ModelResponse | Exception | tuple[str, Exception] | Callable[["Request"], Any]
-"""One answer: a text, a whole response, an error to raise, a text after which the stream breaks
-with an error, or a function (async or not) of the request that returns one of these."""
+Step = (
+    str | Message | ModelResponse | Exception | tuple[str, Exception] | Callable[["Request"], Any]
+)
+"""One answer: a text, a message (say, with tool calls), a whole response, an error to raise, a text
+after which the stream breaks with an error, or a function (async or not) of the request that
+returns one of these."""
 
 
 class FakeClient(BaseLLMClient):
@@ -64,14 +67,18 @@ class FakeClient(BaseLLMClient):
                 step = await step
         if isinstance(step, Exception):
             raise step
-        text, error = step if isinstance(step, tuple) else (step, None)
-        if not isinstance(text, (str, ModelResponse)):
+        said, error = step if isinstance(step, tuple) else (step, None)
+        if not isinstance(said, (str, Message, ModelResponse)):
             raise TypeError(
-                "a step of the fake provider is a text, a ModelResponse, an error, a text with an "
-                f"error, or a function that returns one of these, not {step!r}"
+                "a step of the fake provider is a text, a Message, a ModelResponse, an error, a "
+                f"text with an error, or a function that returns one of these, not {step!r}"
             )
         # A copy, because layers and callers write on what they get.
-        answer = _answer(text, request) if isinstance(text, str) else copy.copy(text)
+        if isinstance(said, str):
+            answer = _answer(Message(content=said), request)
+        else:
+            said = copy.copy(said)
+            answer = said if isinstance(said, ModelResponse) else _answer(said, request)
         answer.provider = self.name
         if request.stream:
             return Response.streaming(self._words(answer, error, request), request, provider="fake")
@@ -123,17 +130,20 @@ def _default(request: Request) -> str:
     return f"You asked: {asked} I am a fake model, so this is all I can say about it."
 
 
-def _answer(text: str, request: Request) -> ModelResponse:
-    prompt = _prompt_tokens(request)
+def _answer(message: Message, request: Request) -> ModelResponse:
+    calls = message.tool_calls or []
+    named = [call.function for call in calls if call.function is not None]
+    written = [message.text, *[f"{one.name or ''}{one.arguments or ''}" for one in named]]
+    prompt, completion = _prompt_tokens(request), _tokens("".join(written))
     return ModelResponse(
         id="fake-1",
         object="chat.completion",
         model=request.model,
-        choices=[Choice(message=Message(content=text), finish_reason="stop")],
+        choices=[Choice(message=message, finish_reason="tool_calls" if calls else "stop")],
         usage=Usage(
             prompt_tokens=prompt,
-            completion_tokens=_tokens(text),
-            total_tokens=prompt + _tokens(text),
+            completion_tokens=completion,
+            total_tokens=prompt + completion,
         ),
     )
 

@@ -309,3 +309,19 @@ async def test_counting_for_it_loads_no_ranks(monkeypatch):
             [budget(tokens=1000, max_output_tokens=50)], provider=fake(["Hi"]), model="fake/m"
         )
         assert (await llm.complete("Hello")).text == "Hi"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_step_may_be_a_message_with_tool_calls(stream):
+    call = ToolCall(id="call_1", function=FunctionCall(name="weather", arguments='{"city":"Oslo"}'))
+    said = Message(tool_calls=[call])
+    llm = build_pipeline(provider=fake([said]), model="fake/agent")
+    if stream:
+        async with llm.stream("Weather?") as chunks:
+            answer = await chunks.collect()
+    else:
+        answer = await llm.complete("Weather?")
+    assert answer.finish_reason == "tool_calls"
+    assert [made.function.arguments for made in answer.tool_calls] == ['{"city":"Oslo"}']
+    assert answer.usage.completion_tokens == len('weather{"city":"Oslo"}') // 4 + 1
+    assert said == Message(tool_calls=[call])
