@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -106,44 +106,81 @@ def fallback(
     chain = _without_duplicates([_as_target(entry, n, clients) for n, entry in enumerate(targets)])
     judges = any(map(_is_predicate, (on, *[target.on for target in chain])))
 
+    settings = _Settings(chain, on, judges, stream == "restart")
+
     async def middleware(request: Request, call_next: Handler) -> Response:
-        left = _plan(chain, request)
-        errors: list[Exception] = []
-        asked = request
-
-        async def ask_next(reason: Exception | ModelResponse | None) -> Response:
-            nonlocal asked
-            while left:
-                target = left.pop(0)
-                if reason is not None and not goes_on(reason, asked.model, target, on):
-                    continue
-                asked = request if target is _OWN else request_for(target, request)
-                response = await _try(call_next, asked)
-                if isinstance(response, Exception):
-                    errors.append(response)
-                    reason = response
-                    continue
-                if judges and response.outcome is not None:
-                    answer = await response.collect()
-                    if is_rejected(answer, left, on):
-                        errors.append(_rejected(answer))
-                        reason = answer
-                        continue
-                return response.on_break(take_over) if stream == "restart" else response
-            raise _failure(errors)
-
-        async def take_over(reason: Exception | ModelResponse) -> Response | None:
-            if isinstance(reason, Exception):
-                errors.append(reason)
-            elif judges and is_rejected(reason, left, on):
-                errors.append(_rejected(reason))
-            else:
-                return None
-            return await ask_next(reason)
-
-        return await ask_next(None)
+        return await _Search(settings, request, call_next).ask_next(None)
 
     return middleware
+
+
+class _Settings(NamedTuple):
+    """What `fallback()` was told.
+
+    Attributes:
+        judges: Whether anybody looks at finished answers.
+        restarts: Whether a stream that breaks is begun anew.
+    """
+
+    chain: list[Target]
+    on: FallbackOn | None
+    judges: bool
+    restarts: bool
+
+
+class _Search:
+    """One call's way along the targets.
+
+    A class, because functions that call each other would be a cycle, and keep the request until the
+    garbage collector comes.
+    """
+
+    __slots__ = ("_asked", "_call_next", "_errors", "_left", "_request", "_settings")
+
+    def __init__(self, settings: _Settings, request: Request, call_next: Handler) -> None:
+        self._settings = settings
+        self._request = self._asked = request
+        self._call_next = call_next
+        self._left = _plan(settings.chain, request)
+        self._errors: list[Exception] = []
+
+    async def ask_next(self, reason: Exception | ModelResponse | None) -> Response:
+        """Ask the targets that are left, until one answers.
+
+        Args:
+            reason: Why the target before did not.
+        """
+        _, on, judges, restarts = self._settings
+        left, errors = self._left, self._errors
+        while left:
+            target = left.pop(0)
+            if reason is not None and not goes_on(reason, self._asked.model, target, on):
+                continue
+            asked = self._request if target is _OWN else request_for(target, self._request)
+            self._asked = asked
+            response = await _try(self._call_next, asked)
+            if isinstance(response, Exception):
+                errors.append(response)
+                reason = response
+                continue
+            if judges and response.outcome is not None:
+                answer = await response.collect()
+                if is_rejected(answer, left, on):
+                    errors.append(_rejected(answer))
+                    reason = answer
+                    continue
+            return response.on_break(self.take_over) if restarts else response
+        raise _failure(errors)
+
+    async def take_over(self, reason: Exception | ModelResponse) -> Response | None:
+        """Ask on, for a stream that broke or whose whole answer is rejected."""
+        if isinstance(reason, Exception):
+            self._errors.append(reason)
+        elif self._settings.judges and is_rejected(reason, self._left, self._settings.on):
+            self._errors.append(_rejected(reason))
+        else:
+            return None
+        return await self.ask_next(reason)
 
 
 async def _try(call_next: Handler, request: Request) -> Response | Exception:

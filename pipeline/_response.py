@@ -268,7 +268,7 @@ class Response:
             self._settle("abandoned")
         finally:
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(_close_soon, self._source, self._loop)
+                self._loop.call_soon_threadsafe(_close_soon, self._source, self._limits, self._loop)
 
     def __repr__(self) -> str:
         status = "open" if self._outcome is None else self._outcome.status
@@ -476,7 +476,7 @@ class Response:
         # Whoever asks while the others are being told must see that it has ended.
         self._outcome = self._make_outcome(status, self._labels, error)
         self._recoveries.clear()
-        if self._limits is not None and status != "abandoned":
+        if self._limits is not None and status != "abandoned":  # timers are their loop's alone
             self._limits.stop()
         self._tell(self._stages, status, error)
 
@@ -582,7 +582,12 @@ class Response:
         self._primed = []
 
 
-def _close_soon(source: ChunkSource, loop: asyncio.AbstractEventLoop) -> None:
+def _close_soon(
+    source: ChunkSource, limits: ReadLimits | None, loop: asyncio.AbstractEventLoop
+) -> None:
+    if limits is not None:
+        limits.stop()
+
     async def close() -> None:
         with suppress(Exception):  # nobody is left to hear of it
             await source.aclose()

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from scallion import build_pipeline
+from scallion import Response, build_pipeline
 from scallion.exceptions import InvalidRequestError, ProviderError, StreamError
 from scallion.middlewares import fallback, retry, timeout
 from scallion.providers import anthropic, openai
+from support.chunks import answer, words
 from support.upstream import (
     CUT,
     HANG,
@@ -213,6 +214,29 @@ async def test_nothing_grows_over_thousands_of_calls_however_they_end(upstream, 
     await upstream.all_closed()
     assert asyncio.all_tasks() == tasks
     assert complaints == []
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["complete", "stream"])
+async def test_a_call_that_is_over_is_freed_without_the_garbage_collector(streamed):
+    async def provider(request):
+        await asyncio.sleep(0)
+        if streamed:
+            return Response.streaming(words("a", "b"), request)
+        return Response.completed(answer(), request)
+
+    layers = [timeout(total=60, inter_chunk=30), retry(), watches, passes, timeout(first_token=9)]
+    layers.insert(2, fallback(["n"], stream="restart"))
+    llm = build_pipeline(layers, provider=provider, model="m", order="off")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            await (llm.stream("hi").collect() if streamed else llm.complete("hi"))
+        left = gc.collect()
+    finally:
+        gc.enable()
+
+    assert left < 50
 
 
 async def test_pipelines_that_are_dropped_leave_nothing_behind(upstream, complaints):

@@ -81,11 +81,12 @@ async def test_a_limit_that_comes_nearer_is_kept_too():
 async def test_at_the_end_no_timer_is_left(end):
     clock = Counting()
     behind = ServerError("x") if end == "failed" else [STOP]
-    llm = around(Timed(clock, [A], 1, behind), timeout(inter_chunk=3), clock=clock)
+    llm = around(Timed(clock, [A], 1, [B], 1, behind), timeout(inter_chunk=3), clock=clock)
     stream = llm.stream("hi")
-    async for _ in stream:
-        if end != "read":
+    async for chunk in stream:
+        if end != "read" and chunk.content == "b":
             break
+    assert clock.of_limits
     if end == "closed":
         await stream.aclose()
     elif end == "failed":
