@@ -26,6 +26,7 @@ from ._protocol import (
     check_ttl,
     check_value,
 )
+from ._within import within
 
 try:
     from redis.asyncio import BlockingConnectionPool, Redis
@@ -218,8 +219,7 @@ class RedisStore(BaseStore):
 
     async def _ask(self, operation: str, call: Awaitable[Any]) -> Any:
         try:
-            async with asyncio.timeout(self._timeout):
-                return await call
+            return await within(self._timeout, call)
         except TimeoutError:
             raise StoreError(
                 f"{self.url}: {operation} took longer than {self._timeout:g} s"

@@ -17,6 +17,7 @@ from scallion.exceptions import StoreError
 from . import _tables as tables
 from ._base import BaseStore
 from ._protocol import Lease, Reservation, check_key, check_ttl, check_value
+from ._within import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,8 +148,7 @@ class SQLiteStore(BaseStore):
 
     async def _run(self, operation: str, job: Callable[..., T], *args: object) -> T:
         try:
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.wrap_future(self._submit(job, *args))
+            return await within(self._timeout, asyncio.wrap_future(self._submit(job, *args)))
         except TimeoutError:
             raise StoreError(
                 f"{self.url}: {operation} took longer than {self._timeout:g} s"
