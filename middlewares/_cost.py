@@ -36,9 +36,16 @@ class CostLayer(Layer):
 
     __slots__ = ("ledger",)
 
-    def __init__(self, arguments: dict[str, Any], run: Any, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        run: Any,
+        ledger: Ledger,
+        observe: Callable[[Response], object],
+    ) -> None:
         super().__init__("cost", __name__, arguments, run)
         self.ledger = ledger
+        self.observe = observe
 
     @property
     def total(self) -> Decimal:
@@ -69,10 +76,9 @@ def cost(
 ) -> CostLayer:
     """Set `response.cost`, and record every attempt of every call in a ledger.
 
-    Failed, rejected and aborted attempts are recorded as well as answers, wherever this stands
-    among the layers; so are cached answers, if it stands outside of the cache. An answer that broke
-    off is priced from what arrived, and marked as estimated. A model without a known price costs
-    `None`, with one warning, and never 0.
+    Failed, rejected and aborted attempts are recorded as well as answers, and so are cached ones,
+    wherever this stands among the layers. An answer that broke off is priced from what arrived, and
+    marked as estimated. A model without a known price costs `None`, with one warning, and never 0.
 
     Args:
         ledger: The books to keep; several pipelines may share one. By default a new one.
@@ -111,17 +117,19 @@ def cost(
         return note
 
     async def middleware(request: Request, call_next: Handler) -> Response:
-        request = request.guard_attempts(key, watch)
+        return await call_next(request.guard_attempts(key, watch))
 
-        def note_hit(outcome: Outcome) -> None:
-            answer = outcome.response
-            if answer is not None and answer.cached and answer.cost is None:
-                answer.cost = Cost(total=ZERO, breakdown={})
-                enter(_entry_for_hit(answer, request, table))
+    def note_hit(outcome: Outcome) -> None:
+        answer, state = outcome.response, outcome.request.context.state
+        if answer is None or not answer.cached:
+            return
+        answer.cost = Cost(total=ZERO, breakdown={})
+        # A pipeline inside of this one may have these very books, and have entered it already.
+        if books not in state:
+            state[books] = True
+            enter(_entry_for_hit(answer, outcome.request, table))
 
-        return (await call_next(request)).on_settle(note_hit)
-
-    return CostLayer(given, middleware, books)
+    return CostLayer(given, middleware, books, lambda response: response.on_settle(note_hit))
 
 
 def _entry_for(attempt: Attempt, request: Request, charge: Charge) -> Entry:

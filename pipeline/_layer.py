@@ -24,14 +24,17 @@ class Layer:
         name: The factory's name.
         arguments: What it was called with, without the defaults.
         run: The middleware itself.
+        observe: Called with each Response as the pipeline hands it out, also where a layer further
+            out (a cache) answered without asking this one.
     """
 
-    __slots__ = ("_module", "arguments", "name", "run")
+    __slots__ = ("_module", "arguments", "name", "observe", "run")
 
     def __init__(self, name: str, module: str, arguments: dict[str, Any], run: Middleware) -> None:
         self.name = name
         self.arguments = arguments
         self.run = run
+        self.observe: Callable[[Response], object] | None = None
         self._module = module
 
     async def __call__(self, request: Request, call_next: Handler) -> Response:

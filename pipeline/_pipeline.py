@@ -91,6 +91,11 @@ class Pipeline:
         for middleware in reversed(self.middlewares):
             chain = _bind(middleware, chain)
         self._chain = chain
+        self._observers = tuple(
+            entry.observe
+            for entry in self.middlewares
+            if isinstance(entry, Layer) and entry.observe is not None
+        )
 
     async def complete(
         self,
@@ -159,6 +164,8 @@ class Pipeline:
             error.attempts = tuple(request.context.attempts)
             raise
         note(response)
+        for observe in self._observers:
+            observe(response)
         return response
 
     async def __call__(self, request: Request) -> Response:

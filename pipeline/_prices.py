@@ -90,8 +90,8 @@ class PriceTable:
 
     Args:
         prices: Your own: model names to one row of rates or a list of rows. A name ends in `*` to
-            mean every name that begins so, and begins with `openai/`, `anthropic/` or `openrouter/`
-            to mean that provider's model alone.
+            mean every name that begins so, and begins with a provider (`openai/`, `anthropic/`,
+            `openrouter/`, `fake/`, …) to mean that provider's model alone.
         source: Who says so, for the row that a cost shows.
     """
 
@@ -191,8 +191,10 @@ class PriceTable:
         self, model: str, provider: str | None, mode: str | None, day: date
     ) -> PriceRow | None:
         readings = _models.candidates(model, provider)
+        # Names with a prefix that only the caller knows (`fake/…`, `vllm/…`) are kept as they are.
+        whole = [(None, f"{owner}/{name}") for owner, name in readings if provider is not None]
         anywhere = [(None, name) for _, name in readings]
-        for owner, name in (*readings, *anywhere):
+        for owner, name in (*readings, *whole, *anywhere):
             if (index := self._indexes.get(owner)) is not None:
                 place = index[0].find(name)
                 if place is not None:

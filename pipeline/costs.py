@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
+
 from scallion._models import ModelInfo, model_info
 from scallion._prices import PriceRow, PriceTable, Rates, default_table
 from scallion._prices_charge import ZERO, Cost, charge
@@ -71,7 +73,7 @@ def price(
         `None` if the model, or something that the call used, has no known price.
     """
     if not isinstance(usage, Usage):
-        usage = Usage.model_validate(usage)
+        usage = _usage_from(usage)
     extra = usage.model_extra
     if usage.cost is not None:
         return _stated(usage.cost, extra)
@@ -149,8 +151,8 @@ def register_price(
     application starts. A table of your own (`PriceTable()`) given as `prices=` keeps them apart.
 
     Args:
-        model: A name, a `prefix*`, either with `openai/`, `anthropic/` or `openrouter/` before it
-            to mean that provider's alone.
+        model: A name, a `prefix*`, either with a provider (`openai/`, `anthropic/`, `openrouter/`,
+            `fake/`, …) before it to mean that provider's alone.
         input: USD per million prompt tokens (a number, its text, or steps; see `Rates`).
         output: USD per million completion tokens.
         provider: Whose model; default: this name at every provider.
@@ -181,6 +183,13 @@ def load_prices(prices: Prices) -> PriceTable:
 
         return LiveTable()
     return PriceTable.from_file(prices)
+
+
+def _usage_from(given: Mapping[str, Any]) -> Usage:
+    try:
+        return msgspec.convert(given, Usage)
+    except msgspec.ValidationError:  # something unknown or odd in it, which is read with care
+        return Usage.model_validate(given)
 
 
 def _day(at: datetime | date | None) -> date | None:

@@ -283,6 +283,58 @@ def test_a_registered_prefix_or_provider_reaches_as_far_as_it_says():
     assert cost("openai/gpt-4o", usage(10**6, 0), prices=table).total == Decimal("2.5")
 
 
+@pytest.mark.parametrize(
+    ("registered", "known", "unknown"),
+    [
+        (
+            "openai/mine",
+            [("openai/mine", None), ("mine", "openai"), ("openai/mine", "openai"), ("mine", None)],
+            [("mine", "anthropic"), ("mine", "openrouter"), ("mine", "fake")],
+        ),
+        (
+            "fake/mine",
+            [("fake/mine", None), ("mine", "fake"), ("fake/mine", "fake")],
+            [("mine", None), ("mine", "openai")],
+        ),
+        (
+            "vllm/mi*",
+            [("vllm/mine", None), ("mine", "vllm"), ("vllm/mine", "openai")],
+            [("mine", None), ("mine", "openai")],
+        ),
+        (
+            "openrouter/house/mine",
+            [("openrouter/house/mine", None), ("house/mine", "openrouter"), ("house/mine", None)],
+            [("house/mine", "openai"), ("mine", "openrouter")],
+        ),
+        ("mine", [("mine", None), ("mine", "fake"), ("openai/mine", "openai")], [("a/mine", None)]),
+    ],
+)
+def test_a_prefix_means_that_providers_model_alone(registered, known, unknown):
+    table = PriceTable()
+    table.register(registered, input=1, output=1)
+    for name, provider in known:
+        assert cost(name, usage(10**6, 0), provider=provider, prices=table).total == 1
+    for name, provider in unknown:
+        assert price(name, usage(10**6, 0), provider=provider, prices=table) is None
+
+
+def test_a_price_with_a_prefix_wins_over_one_without():
+    table = PriceTable()
+    table.register("mine", input=1, output=1)
+    table.register("fake/mine", input=2, output=2)
+    assert cost("mine", usage(10**6, 0), provider="fake", prices=table).total == 2
+    assert cost("mine", usage(10**6, 0), provider="openai", prices=table).total == 1
+
+
+def test_a_usage_may_be_a_dict_with_fields_that_nobody_knows():
+    plain = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    assert cost("gpt-4o", plain).total == Decimal("0.0035")
+    odd = plain | {"prompt_tokens_details": {"cached_tokens": None, "new": 1}, "newer": {"a": []}}
+    assert cost("gpt-4o", odd).total == Decimal("0.0035")
+    with pytest.raises(ValueError, match=r"dict|mapping|object"):
+        price("gpt-4o", [1000, 100])
+
+
 def test_a_whole_name_wins_over_a_prefix_and_a_long_prefix_over_a_short_one():
     table = PriceTable()
     for name, rate in (("house-*", 1), ("house-big*", 2), ("house-big-1", 3)):
