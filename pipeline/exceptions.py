@@ -41,6 +41,33 @@ if TYPE_CHECKING:
     from ._request import Attempt
     from .types import ModelResponse
 
+__all__ = [
+    "AllModelsFailedError",
+    "AuditError",
+    "AuthenticationError",
+    "BudgetExceededError",
+    "CacheMissError",
+    "ConnectionError",
+    "ContentPolicyError",
+    "ContextWindowExceededError",
+    "InvalidRequestError",
+    "LLMClientError",
+    "MalformedResponseError",
+    "ModelNotFoundError",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "PipelineRefusedError",
+    "ProviderError",
+    "RateLimitError",
+    "ServerError",
+    "StoreError",
+    "StreamError",
+    "StreamInterruptedError",
+    "StreamTruncatedError",
+    "TimeoutError",
+    "UnknownPriceError",
+]
+
 
 class LLMClientError(Exception):
     """The root: catch this to catch everything Scallion raises about a call.
