@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from scallion._layer import Layer
+from scallion._secrets import Secret, plain
 from scallion.types import Model
 
 from ._cache_memory import Digests
@@ -210,7 +211,7 @@ def _without_nulls(value: Any) -> Any:
 def _headers(headers: Any) -> list[list[str]]:
     if not isinstance(headers, Mapping):
         raise TypeError(f"extra_headers must be a dict, not {type(headers).__name__}")
-    return sorted([name.lower(), str(value)] for name, value in headers.items())
+    return sorted([name.lower(), str(plain(value))] for name, value in headers.items())
 
 
 def _converted(value: Any) -> Any:
@@ -221,6 +222,8 @@ def _converted(value: Any) -> Any:
 
 def _foreign(value: Any) -> Any:
     """What msgspec does not know: the SDKs' and pydantic's own objects, and their classes."""
+    if isinstance(value, Secret):
+        return plain(value)
     if isinstance(value, type) and hasattr(value, "model_json_schema"):
         return value.model_json_schema()
     if hasattr(value, "model_dump"):

@@ -14,6 +14,7 @@ from ._opened import keep_one, note
 from ._order import OrderWarning, complaints
 from ._request import Attempt, Context, Request, as_messages
 from ._response import Response
+from ._secrets import hide_params
 from .exceptions import InvalidRequestError, LLMClientError
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class Pipeline:
         Raises:
             LLMClientError: whatever went wrong; see `scallion.exceptions`.
         """
+        hide_params(params)  # first: tracebacks show locals
         request = self._request(messages, model, tenant, metadata, deadline, params, stream=False)
         response = await self.send(request)
         try:
@@ -143,6 +145,7 @@ class Pipeline:
 
         Nothing is sent before the first `async with` or `async for`.
         """
+        hide_params(params)
         return ResponseStream(
             self,
             self._request(messages, model, tenant, metadata, deadline, params, stream=True),

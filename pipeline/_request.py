@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ._clock import Clock
+from ._secrets import HOLDERS, hide_params
 from .exceptions import InvalidRequestError
 from .types import Message
 
@@ -175,6 +176,17 @@ class Request(Struct, frozen=True, eq=False):
     def __post_init__(self) -> None:
         if type(self.messages) is not Messages:
             msgspec.structs.force_setattr(self, "messages", as_messages(self.messages))
+        if not HOLDERS.isdisjoint(self.params):
+            params = dict(self.params)
+            hide_params(params)
+            msgspec.structs.force_setattr(self, "params", params)
+
+    def __repr__(self) -> str:
+        # Texts are shown where they are asked for, and not by every traceback.
+        return (
+            f"Request(model={self.model!r}, messages=<{len(self.messages)}>, "
+            f"params={self.params!r}, stream={self.stream!r}, context={self.context!r})"
+        )
 
     def replace(self, **changes: Any) -> Request:
         """A copy with other values; the context stays the same object.

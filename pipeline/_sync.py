@@ -14,6 +14,8 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._secrets import hide_params
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator, Mapping
     from typing import Self
@@ -40,12 +42,14 @@ class SyncPipeline:
         Raises:
             LLMClientError: whatever went wrong.
         """
+        hide_params(arguments)
         return _background.run(self._pipeline.complete(messages, **arguments))
 
     def stream(
         self, messages: str | Iterable[Mapping[str, Any] | Message], **arguments: Any
     ) -> SyncStream:
         """Ask, and iterate over the answer as it comes. The arguments are those of `complete`."""
+        hide_params(arguments)
         return SyncStream(self._pipeline.stream(messages, **arguments))
 
     def close(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from scallion._secrets import plain
+
 from ._anthropic_request import to_anthropic
 from ._anthropic_response import InBandError, from_anthropic
 from ._anthropic_stream import AnthropicEvents
@@ -38,20 +40,14 @@ class AnthropicClient(SDKClient):
         """An `AsyncAnthropic` over aiohttp: its default transport slows down under load."""
         import anthropic
 
-        config = self.config
-        settings: dict[str, Any] = {"max_retries": 0}
-        for setting in ("api_key", "base_url", "timeout"):
-            value = getattr(config, setting)
-            if value is not None:
-                settings[setting] = value
+        settings = self.settings()
         settings["default_headers"] = {
             "anthropic-version": API_VERSION,
-            **(config.default_headers or {}),
+            **(settings.get("default_headers") or {}),
         }
-        settings.update(config.options)
         if "http_client" not in settings:
             settings["http_client"] = anthropic.DefaultAioHttpClient()
-        client = anthropic.AsyncAnthropic(**settings)
+        client = anthropic.AsyncAnthropic(**plain(settings))
         if not (client.api_key or client.auth_token or client.credentials):
             raise self.missing_key()
         return client

@@ -30,7 +30,9 @@ class BaseLLMClient(ABC):
     ) -> ModelResponse:
         """Ask this provider directly, without any layers. See `Pipeline.complete`."""
         from scallion._pipeline import Pipeline
+        from scallion._secrets import hide_params
 
+        hide_params(params)
         return await Pipeline(provider=self).complete(messages, model=model, **params)
 
     def stream(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from scallion._secrets import Secret, hidden, hide, plain
 from scallion.exceptions import InvalidRequestError
 
 from ._sdk_client import ClientConfig
@@ -51,6 +52,8 @@ def openai(
         **settings: `max_event_bytes` (see `ClientConfig`), and whatever else `AsyncOpenAI` takes
             (`organization`, `project`, `http_client`, …).
     """
+    api_key, base_url, default_headers = _hidden(api_key, base_url, default_headers)
+    hide(settings)
     from ._openai import OpenAIClient
 
     return OpenAIClient(
@@ -79,6 +82,8 @@ def anthropic(
         **settings: `max_event_bytes` (see `ClientConfig`), and whatever else `AsyncAnthropic` takes
             (`auth_token`, `http_client`, …).
     """
+    api_key, base_url, default_headers = _hidden(api_key, base_url, default_headers)
+    hide(settings)
     from ._anthropic import AnthropicClient
 
     return AnthropicClient(
@@ -109,6 +114,8 @@ def openrouter(
         client: An `AsyncOpenAI` of your own, instead of all the above.
         **settings: `max_event_bytes` (see `ClientConfig`), and whatever else `AsyncOpenAI` takes.
     """
+    api_key, base_url, default_headers = _hidden(api_key, base_url, default_headers)
+    hide(settings)
     from ._openrouter import OpenRouterClient
 
     attribution = {"HTTP-Referer": app_url, "X-Title": app_title}
@@ -161,6 +168,7 @@ def get_client(provider: Provider | str, **kwargs: Any) -> BaseLLMClient:
     Raises:
         ValueError: there is no such provider.
     """
+    hide(kwargs)
     try:
         chosen = Provider(provider)
     except ValueError:
@@ -218,14 +226,22 @@ class AutoProvider:
         return "auto()"
 
 
+def _hidden(
+    api_key: Any, base_url: str | None, default_headers: dict[str, str] | None
+) -> tuple[Any, str | None, dict[str, str] | None]:
+    """The same, to be put in their places at once: a traceback may show them."""
+    if isinstance(api_key, str):
+        # Keys are read from files that end in a line break.
+        api_key = Secret(plain(api_key).strip())
+    return api_key, hidden("base_url", base_url), hidden("default_headers", default_headers)
+
+
 def _config(
     api_key: Any,
     base_url: str | None,
     timeout: float | None,
     default_headers: dict[str, str] | None,
 ) -> ClientConfig:
-    if isinstance(api_key, str):
-        api_key = api_key.strip()  # keys are read from files that end in a line break
     return ClientConfig(
         api_key=api_key, base_url=base_url, timeout=timeout, default_headers=default_headers
     )

@@ -84,6 +84,8 @@ class EventStream:
                     self.ended = True
                     self._decode_rest(chunks)
             except Exception as error:  # noqa: BLE001 - held, and raised when the rest is read
+                # Tracebacks show locals, and providers quote keys.
+                piece, events = None, []
                 # What came before the error is delivered first, also if it came in one packet.
                 self._held = self._as_error(error)
                 self.ended = False

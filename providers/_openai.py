@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import ValidationError, json
 
+from scallion._secrets import plain
 from scallion.exceptions import InvalidRequestError
 from scallion.types import ModelResponse, StreamChunk, decode, read
 
@@ -40,20 +41,11 @@ class OpenAIClient(SDKClient):
         """An `AsyncOpenAI` over aiohttp: its default transport slows down under load."""
         import openai
 
-        return openai.AsyncOpenAI(**self.client_settings(openai.DefaultAioHttpClient))
+        return openai.AsyncOpenAI(**plain(self.client_settings(openai.DefaultAioHttpClient)))
 
     def client_settings(self, http_client: Any) -> dict[str, Any]:
         """The SDK client's arguments; what is not configured is left to the SDK."""
-        config = self.config
-        given = {
-            "api_key": config.api_key,
-            "base_url": config.base_url,
-            "timeout": config.timeout,
-            "default_headers": config.default_headers,
-        }
-        settings = {name: value for name, value in given.items() if value is not None}
-        settings["max_retries"] = 0
-        settings.update(config.options)
+        settings = self.settings()
         if "http_client" not in settings:
             settings["http_client"] = http_client()
         return settings

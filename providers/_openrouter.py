@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from scallion._secrets import Secret, plain
+
 from ._openai import OpenAIClient
 from ._openai_history import to_openai_messages
 
@@ -26,7 +28,7 @@ class OpenRouterClient(OpenAIClient):
         settings = super().client_settings(http_client)
         settings.setdefault("base_url", os.environ.get(self.address_variable) or BASE_URL)
         if not settings.get("api_key"):
-            key = os.environ.get(self.key_variable)
+            key = Secret(os.environ.get(self.key_variable) or "")
             if not key:
                 raise self.missing_key()
             settings["api_key"] = key
@@ -56,5 +58,5 @@ def _unsaid(settings: dict[str, Any]) -> dict[str, Any]:
     custom = [line.partition(":")[0].strip() for line in lines if ":" in line]
     unsaid |= {name: Omit() for name in custom}
     if "authorization" in map(str.lower, custom):
-        unsaid["Authorization"] = f"Bearer {settings['api_key']}"
+        unsaid["Authorization"] = Secret(f"Bearer {plain(settings['api_key'])}")
     return unsaid

@@ -23,6 +23,16 @@ import msgspec
 from msgspec import Struct
 
 from scallion._response import Response
+from scallion._secrets import (
+    HOLDERS,
+    LeftBehind,
+    Scrubber,
+    Secret,
+    hidden,
+    hide,
+    plain,
+    without_credentials,
+)
 from scallion.exceptions import (
     AuthenticationError,
     InvalidRequestError,
@@ -44,7 +54,7 @@ from ._loop_client import LoopClient, close_soon
 from ._params import check_headers, check_params, check_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from scallion._request import Request
     from scallion.types import ModelResponse, StreamChunk
@@ -77,6 +87,19 @@ class ClientConfig(Struct, kw_only=True, frozen=True):
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     options: dict[str, Any] = {}
 
+    def __post_init__(self) -> None:
+        hide_in = msgspec.structs.force_setattr
+        hide_in(self, "api_key", hidden("api_key", self.api_key))
+        headers = hidden("headers", self.default_headers)
+        hide_in(self, "options", hidden("options", self.options))
+        if isinstance(self.base_url, str) and "@" in self.base_url:
+            with suppress(ValueError):  # no URL: whoever uses it says so
+                address, credentials = without_credentials(self.base_url)
+                hide_in(self, "base_url", address)
+                if credentials is not None and _has_no("authorization", headers):
+                    headers = {**dict(headers or {}), "Authorization": credentials}
+        hide_in(self, "default_headers", headers)
+
     def __repr__(self) -> str:
         # Keys also travel in headers and in the SDK's own options: none of them is shown.
         return f"ClientConfig(base_url={shown_url(self.base_url)!r}, timeout={self.timeout!r}, …)"
@@ -101,6 +124,7 @@ class SDKClient(BaseLLMClient):
     def __init__(
         self, config: ClientConfig | None = None, *, client: Any = None, **settings: Any
     ) -> None:
+        hide(settings)  # first: a traceback may show them
         known = {name: settings.pop(name) for name in list(settings) if name in _SETTINGS}
         if settings:
             known["options"] = {**known.get("options", {}), **settings}
@@ -115,7 +139,8 @@ class SDKClient(BaseLLMClient):
             isinstance(client, type)
             or not inspect.iscoroutinefunction(getattr(client, "post", None))
         ):
-            raise TypeError(f"client must be the SDK's asynchronous client, not {client!r}")
+            what = client.__name__ if isinstance(client, type) else type(client).__name__
+            raise TypeError(f"client must be the SDK's asynchronous client, not {what}")
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopClient]
         self._clients = WeakKeyDictionary()
 
@@ -133,16 +158,18 @@ class SDKClient(BaseLLMClient):
         """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it."""
         del model
         client, config = self._given_client, self.config
-        address = self.address() or ""
         key: Any
         if client is not None:
             whose = ("api_key", "organization", "project")
             key = "\0".join(str(getattr(client, name, None)) for name in whose)
         else:
-            key = config.api_key or os.environ.get(self.key_variable)
+            key = plain(config.api_key) or os.environ.get(self.key_variable)
         account = str(key) if isinstance(key, str) else repr(type(key))
-        extra = repr(sorted((config.default_headers or {}).items()))
-        extra += repr(sorted((k, v) for k, v in config.options.items() if isinstance(v, str)))
+        extra = repr(sorted(plain(config.default_headers or {}).items()))
+        options = plain(config.options)
+        extra += repr(sorted((k, v) for k, v in options.items() if isinstance(v, str)))
+        address, credentials = without_credentials(self.address() or "")
+        extra += plain(credentials) or ""
         hashed = blake2b(f"{account}\0{extra}".encode(), key=b"scallion account", digest_size=16)
         return f"{self.name} {address} {hashed.hexdigest()}"
 
@@ -162,6 +189,42 @@ class SDKClient(BaseLLMClient):
         return type(self), (self.config,)
 
     # -------------------------------------------------------------------- what an adapter adds
+
+    def settings(self) -> dict[str, Any]:
+        """What is configured, as the SDK's client takes it: hidden still, `plain` shows it.
+
+        Raises:
+            AuthenticationError: a header with a secret did not come along in a pickle.
+        """
+        config = self.config
+        headers, address = config.default_headers, config.base_url
+        from_environment = os.environ.get(self.address_variable) or ""
+        if address is None and "@" in from_environment:
+            # HTTP clients would write the password into their logs.
+            address, credentials = without_credentials(from_environment)
+            if credentials is not None and _has_no("authorization", headers):
+                headers = {**(headers or {}), "Authorization": credentials}
+        for name, value in (headers or {}).items():
+            if isinstance(value, LeftBehind):
+                raise AuthenticationError(
+                    f"the header {name} of {self.name} is secret and was left out of the pickle: "
+                    "make the provider anew in this process",
+                    provider=self.name,
+                )
+        given = {
+            "api_key": config.api_key,
+            "base_url": address,
+            "timeout": config.timeout,
+            "default_headers": headers,
+            "max_retries": 0,
+            **config.options,
+        }
+        return {
+            name: value
+            for name, value in given.items()
+            if name in config.options or (value is not None)
+            if not isinstance(value, LeftBehind)
+        }
 
     @abstractmethod
     def make_client(self) -> Any:
@@ -183,6 +246,13 @@ class SDKClient(BaseLLMClient):
 
     async def __call__(self, request: Request) -> Response:
         """Send one request. The Response is not yet committed; the pipeline does that."""
+        try:
+            return await self._ask(request)
+        except Exception as error:
+            self._scrubber(request).error(error)
+            raise
+
+    async def _ask(self, request: Request) -> Response:
         params = request.params
         try:
             check_params(params)
@@ -228,7 +298,7 @@ class SDKClient(BaseLLMClient):
         if "timeout" in params:
             options["timeout"] = params["timeout"]
         if "extra_query" in params:
-            options["params"] = params["extra_query"]
+            options["params"] = plain(params["extra_query"])
         # A client that rewrites requests (Azure, Bedrock, Vertex) has to see the body as a dict.
         sent = {"content": content} if self._takes_bytes(client) else {"body": body}
         for last_try in (False, False, True):
@@ -323,7 +393,8 @@ class SDKClient(BaseLLMClient):
 
     def headers(self, request: Request) -> dict[str, Any]:
         """The headers of one request, over those of the client."""
-        return dict(request.params.get("extra_headers") or {})
+        given = request.params.get("extra_headers") or {}
+        return {name: plain(value) for name, value in given.items()}
 
     def invalid(self, message: str, request: Request) -> InvalidRequestError:
         """A request that is refused before sending."""
@@ -339,24 +410,27 @@ class SDKClient(BaseLLMClient):
         failure.provider = failure.provider or self.name
         failure.model = failure.model or request.model
         failure.request_id = failure.request_id or request_id
-        self._scrub(failure)
+        scrubber = self._scrubber(request)
+        scrubber.error(error)
+        scrubber.error(failure)
         return failure
 
-    def _scrub(self, failure: ProviderError) -> None:
+    def _scrubber(self, request: Request | None = None) -> Scrubber:
         """Some servers quote the key that they refuse, and HTTP clients the URL with a password."""
-        config, client = self.config, self._given_client
-        secrets = [
-            config.api_key or os.environ.get(self.key_variable),
-            config.options.get("auth_token"),
-        ]
-        secrets += [getattr(client, name, None) for name in ("api_key", "auth_token")]
+        config = self.config
+        secrets: list[Any] = [config.api_key, os.environ.get(self.key_variable)]
+        held = [config.default_headers, config.options, *config.options.values()]
+        held += [request.params.get(name) for name in HOLDERS] if request is not None else []
+        for client in (self._given_client, *(loop.client for loop in self._clients.values())):
+            secrets += [getattr(client, name, None) for name in _CLIENT_SECRETS]
+            for name in ("_custom_headers", "_custom_query"):
+                held.append(hidden(name, getattr(client, name, None)))
+        for each in held:
+            if isinstance(each, dict):
+                secrets += [value for value in each.values() if isinstance(value, Secret)]
         with suppress(ValueError):  # not a URL at all, which is then what the failure says
-            secrets.append(urlsplit(self.address() or "").password)
-        for secret in secrets:
-            if not isinstance(secret, str) or len(secret) < 4:
-                continue
-            failure.args = tuple(without(secret, arg) for arg in failure.args)
-            failure.body = without(secret, failure.body)
+            secrets.append(without_credentials(self.address() or "")[1])
+        return Scrubber(secrets)
 
     def _takes_bytes(self, client: Any) -> bool:
         if self._given_client is None:
@@ -389,6 +463,7 @@ class SDKClient(BaseLLMClient):
         except ProviderError:
             raise
         except Exception as error:
+            self._scrubber().error(error)
             if not self.config.api_key and _has_no_key(error):
                 raise self.missing_key() from error
             raise InvalidRequestError(
@@ -404,6 +479,20 @@ class SDKClient(BaseLLMClient):
         )
 
 
+_CLIENT_SECRETS = (
+    "api_key",
+    "admin_api_key",
+    "auth_token",
+    "webhook_secret",
+    "organization",
+    "project",
+)
+
+
+def _has_no(header: str, headers: Mapping[str, Any] | None) -> bool:
+    return all(str(name).lower() != header for name in headers or ())
+
+
 def _check_settings(config: ClientConfig) -> None:
     """Refuse what would only show at the first call.
 
@@ -417,7 +506,9 @@ def _check_settings(config: ClientConfig) -> None:
         try:
             urlsplit(config.base_url)
         except ValueError as error:
-            raise ValueError(f"base_url is no URL: {error}") from None
+            # What it says may be the part with the password.
+            reason = "" if "@" in config.base_url else f": {error}"
+            raise ValueError(f"base_url is no URL{reason}") from None
     for name in ("max_event_bytes", "max_body_bytes"):
         limit = getattr(config, name)
         if not isinstance(limit, int) or limit < 1:

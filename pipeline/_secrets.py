@@ -1,0 +1,220 @@
+"""Texts that nobody is to see: keys, passwords, and what carries them.
+
+A `Secret` is the text itself to whoever uses it, and `***` to whoever shows it. Errors are cleansed
+of secrets where they leave an adapter: their texts are, and so are the frames of their tracebacks,
+because a formatter that shows local variables would find there what was sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from .exceptions import LLMClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MASK: Final = "***"
+
+SHORTEST: Final = 4
+"""Characters of a secret that is looked for in other texts; a shorter one may be any word."""
+
+_NAMES: Final = re.compile(
+    r"(api[_-]?key|authorization|password|secret|token|credentials?|cookie|[_-]key|^key)$"
+    r"|^(organization|project|(openai-)?(organization|project))$",
+    re.IGNORECASE,
+)
+
+_FORMS: Final = re.compile(
+    r"\b(?:sk|org|proj|sess)-(?=[\w-]*\d)[\w-]{8,}"  # OpenAI's, Anthropic's and OpenRouter's
+    r"|(?<=\bBearer )[\w.~+/=-]{8,}"
+)
+
+_TEXTS: Final = ("body", "code", "request_id", "__notes__")
+"""Where our own errors have a provider's words, besides their message."""
+
+_ABRIDGED: Final = re.compile(r"([\w-]{0,40})(?:\*{2,}|•{2,}|\.{3}|…)([\w-]{0,40})")
+"""A key as servers quote it: the beginning, the end, or both."""
+
+
+class Secret(str):
+    """A text that shows itself as `***`. `plain` gives it away.
+
+    It stays in its process: a pickle has a mark in its place.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Secret:
+        # Formatters cut what is long, and show what is left.
+        return Secret(super().__getitem__(key))
+
+    def __reduce__(self) -> tuple[type[LeftBehind], tuple[()]]:
+        return LeftBehind, ()
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+
+class LeftBehind(Secret):
+    """What a pickle has in place of a secret. Without a text."""
+
+    __slots__ = ()
+
+
+def plain(value: Any) -> Any:
+    """What a secret is, also inside of dicts."""
+    if isinstance(value, Secret):
+        return str.__str__(value)
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return value
+
+
+def hidden(name: str, value: Any) -> Any:
+    """`value`, with what its name, or the names in it, say to be secret made a `Secret`."""
+    if isinstance(value, Mapping):
+        return {key: hidden(str(key), item) for key, item in value.items()}
+    if type(value) is not str:
+        return value
+    if _NAMES.search(name) or (name.endswith("url") and "@" in value):
+        return Secret(value)
+    return value
+
+
+def hide(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings or parameters with their secrets hidden: in place, because tracebacks show locals."""
+    for name, value in settings.items():
+        settings[name] = hidden(name, value)
+    return settings
+
+
+HOLDERS: Final = frozenset({"extra_headers", "extra_query"})
+
+
+def hide_params(params: dict[str, Any]) -> None:
+    """Hide the secrets of a call's parameters in place: keys travel in headers and in the query."""
+    for name in HOLDERS:
+        if isinstance(params.get(name), Mapping):
+            params[name] = hidden(name, params[name])
+
+
+def without_credentials(url: str) -> tuple[str, str | None]:
+    """A URL without user and password, and the `Authorization` header that says the same."""
+    parts = urlsplit(plain(url))
+    userinfo, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return plain(url), None
+    user, _, password = userinfo.partition(":")
+    pair = f"{unquote(user)}:{unquote(password)}".encode()
+    bare = urlunsplit((parts.scheme, host, parts.path, parts.query, parts.fragment))
+    return bare, Secret("Basic " + base64.b64encode(pair).decode())
+
+
+class Scrubber:
+    """Takes known secrets, and what has the form of one, out of texts and errors.
+
+    Args:
+        secrets: What is not a text, or too short, is left out.
+    """
+
+    def __init__(self, secrets: Iterable[Any]) -> None:
+        known: set[str] = set()
+        for secret in secrets:
+            if isinstance(secret, str):
+                known.update(_forms_of(plain(secret)))
+        # One may be a part of another.
+        self._known = sorted((s for s in known if len(s) >= SHORTEST), key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """`text` without them."""
+        for secret in self._known:
+            text = text.replace(secret, MASK)
+        text = _FORMS.sub(MASK, text)
+        return _ABRIDGED.sub(self._unless_ours, text)
+
+    def value(self, value: Any) -> Any:
+        """Decoded JSON without them; of other objects the `repr`, if that has one."""
+        if isinstance(value, str):
+            return self.text(value)
+        if type(value) is dict:
+            return {self.value(name): self.value(item) for name, item in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(self.value(item) for item in value)
+        if isinstance(value, (int, float, type(None), BaseException)):
+            return value
+        with suppress(Exception):
+            shown = repr(value)
+            if self.text(shown) != shown:
+                return self.text(shown)
+        return value
+
+    def error(self, error: BaseException) -> None:
+        """An error, what it came from, and the frames below: they keep their places only."""
+        for each in _family(error):
+            traceback.clear_frames(each.__traceback__)
+            args = self.value(each.args)
+            if args != each.args:
+                each.args = args
+            ours = isinstance(each, LLMClientError)
+            for name in _TEXTS if ours else tuple(vars(each)):
+                value = vars(each).get(name)
+                cleansed = self.value(value)
+                if cleansed is not value:
+                    with suppress(AttributeError, TypeError):
+                        setattr(each, name, cleansed)
+
+    def _unless_ours(self, found: re.Match[str]) -> str:
+        head, tail = found[1], found[2]
+        for secret in self._known:
+            begins = len(head) >= 2 and secret.startswith(head)
+            ends = len(tail) >= 2 and secret.endswith(tail)
+            if begins or ends:
+                return MASK
+        return found[0]
+
+
+def _forms_of(secret: str) -> Iterator[str]:
+    """A secret as it may be written elsewhere."""
+    yield secret
+    yield quote(secret, safe="")
+    scheme, space, rest = secret.partition(" ")
+    if space and scheme.lower() in ("bearer", "basic"):
+        yield rest
+        if scheme.lower() == "basic":
+            with suppress(ValueError):
+                _, _, password = base64.b64decode(rest).decode().partition(":")
+                yield password
+                yield quote(password, safe="")
+
+
+def _family(error: BaseException) -> Iterator[BaseException]:
+    """An error with its causes, contexts and members."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            waiting += [each.__cause__, each.__context__]
+            if isinstance(each, BaseExceptionGroup):
+                waiting += each.exceptions
