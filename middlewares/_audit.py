@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
+    from scallion._outcome import Outcome
     from scallion._pipeline import Handler
     from scallion._request import Attempt, AttemptWatcher, Request
-    from scallion._response import Outcome, Response
+    from scallion._response import Response
     from scallion.costs import PriceTable
     from scallion.types import ModelResponse
 

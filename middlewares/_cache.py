@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from typing import Annotated
 
     from scallion._clock import Clock
+    from scallion._outcome import Outcome
     from scallion._pipeline import Handler
     from scallion._request import Request
-    from scallion._response import Outcome, Response
+    from scallion._response import Response
     from scallion.stores import Cipher, Lease, Store
     from scallion.types import ModelResponse
 

@@ -16,8 +16,8 @@ from scallion.types import ChunkChoice, Delta, ModelResponse, StreamChunk
 from ._cache_tape import Replay, Tape, TimedReplay
 
 if TYPE_CHECKING:
+    from scallion._outcome import Outcome
     from scallion._request import Request
-    from scallion._response import Outcome
     from scallion._sources import ChunkSource
     from scallion.stores import Cipher
 

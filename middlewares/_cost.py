@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from scallion._outcome import Outcome
     from scallion._pipeline import Handler
     from scallion._request import Attempt, AttemptWatcher, Context, Request
-    from scallion._response import Outcome, Response
+    from scallion._response import Response
     from scallion.costs import PriceTable
     from scallion.types import ModelResponse
 

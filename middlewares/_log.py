@@ -13,9 +13,10 @@ from ._observe import observe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scallion._outcome import Outcome
     from scallion._pipeline import Handler, Middleware
     from scallion._request import Request
-    from scallion._response import Outcome, Response
+    from scallion._response import Response
 
 
 @layer

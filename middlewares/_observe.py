@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scallion._limits import what_ended
-from scallion._response import Outcome
+from scallion._outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

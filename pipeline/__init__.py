@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from . import types as types
     from ._clock import Clock as Clock
     from ._order import OrderWarning as OrderWarning
+    from ._outcome import Outcome as Outcome
     from ._pipeline import Handler as Handler
     from ._pipeline import Middleware as Middleware
     from ._pipeline import Pipeline as Pipeline
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ._request import Attempt as Attempt
     from ._request import Context as Context
     from ._request import Request as Request
-    from ._response import Outcome as Outcome
     from ._response import Response as Response
 
 __version__ = "0.1.0"
@@ -38,7 +38,7 @@ _HOME = {
     "Handler": "_pipeline",
     "Middleware": "_pipeline",
     "OrderWarning": "_order",
-    "Outcome": "_response",
+    "Outcome": "_outcome",
     "Pipeline": "_pipeline",
     "Request": "_request",
     "Response": "_response",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from ._limits import _Limit
+    from ._outcome import Outcome
     from ._pipeline import Handler
-    from ._response import Outcome
     from .types import ModelResponse, Usage
 
     AttemptWatcher = Callable[["Attempt | None"], object]

@@ -13,17 +13,15 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from msgspec import Struct
-
 from ._accumulate import Accumulator, chunks_of, has_content
 from ._limits import ReadLimit, ReadLimits, what_ended
 from ._opened import keep_one
+from ._outcome import interrupted_by, outcome_of
 from ._request import raise_problems
 from ._sources import IteratorSource, Restart
 from ._stages import Stage, carry_labels
 from .exceptions import (
     AllModelsFailedError,
-    LLMClientError,
     ProviderError,
     StreamError,
     StreamInterruptedError,
@@ -38,37 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import NoReturn, Self
 
+    from ._outcome import Outcome
     from ._request import Attempt, Request
     from ._sources import ChunkSource
     from ._stages import Mapper, SettleCallback
-    from .types import Usage
 
     Recovery = Callable[[Exception | ModelResponse], Coroutine[Any, Any, "Response | None"]]
-
-
-class Outcome(Struct, kw_only=True, eq=False, repr_omit_defaults=True):
-    """How a Response ended.
-
-    Attributes:
-        status: `completed`: the whole answer came. `failed`: `error` says why. `cancelled`: the
-            task that was reading was cancelled. `closed`: somebody closed it before its end.
-            `abandoned`: it was dropped unread and unclosed, and the garbage collector found it.
-        response: The answer as seen from where the callback was registered; what there was of it
-            if it did not complete.
-        usage: The provider's count, or `None` if it did not come to that.
-        attempts: Every call of a provider that was made for this request so far.
-        duration: Seconds since the call began.
-        first_token_after: Seconds from there to the first content of a stream.
-    """
-
-    status: str
-    request: Request
-    response: ModelResponse | None = None
-    error: BaseException | None = None
-    usage: Usage | None = None
-    attempts: tuple[Attempt, ...] = ()
-    duration: float = 0.0
-    first_token_after: float | None = None
 
 
 class _RecoveryAt(NamedTuple):
@@ -315,7 +288,7 @@ class Response:
             return
         if self._closed and self._outcome is not None and self._outcome.status == "closed":
             self._closed = False
-            raise self._interrupted("the stream was closed before its end")
+            raise self._closed_early("before its end")
         raise StopAsyncIteration
 
     async def _advance(self) -> bool:
@@ -333,7 +306,7 @@ class Response:
             batch = self._primed or await self._read()
             self._primed = []
             if self._outcome is not None:
-                raise self._interrupted("the stream was closed while it was being read")
+                raise self._closed_early("while it was being read")
             if batch:
                 for stage in self._stages:
                     batch = stage.take(batch)
@@ -421,7 +394,7 @@ class Response:
                 self._source, self._lost_end = Restart(replacement), False
                 if self._outcome is not None:  # closed by another task meanwhile
                     await replacement.aclose()
-                    raise self._interrupted("the stream was closed while it was being read")
+                    raise self._closed_early("while it was being read")
                 return True
         if isinstance(reason, Exception):
             raise reason
@@ -503,46 +476,23 @@ class Response:
     def _make_outcome(
         self, status: str, answer: ModelResponse | None, error: BaseException | None = None
     ) -> Outcome:
-        context = self.request.context
-        first = self._first_content_at
-        attempts = tuple(context.attempts)
-        if isinstance(error, LLMClientError):
-            error.attempts = attempts
-        return Outcome(
-            status=status,
-            request=self.request,
-            response=answer,
-            error=error,
-            usage=answer.usage if answer is not None else None,
-            attempts=attempts,
-            duration=context.clock.now() - context.started,
-            first_token_after=None if first is None else first - context.started,
-        )
+        return outcome_of(self.request, status, answer, error, self._first_content_at)
 
     def _as_seen(self, error: E) -> E | StreamInterruptedError:
         """The error as the consumer gets it: with what had arrived, if content had."""
         if isinstance(error, (StreamError, TimeoutError)):
             if error.partial is None:
                 error.partial = self._partial()
-        elif isinstance(error, ProviderError) and not isinstance(error, AllModelsFailedError):
-            if self._first_content_at is None:
-                return error
-            interrupted = self._interrupted(
-                error.message,
-                provider=error.provider,
-                model=error.model,
-                status_code=error.status_code,
-                request_id=error.request_id,
-                code=error.code,
-                retry_after=error.retry_after,
-                body=error.body,
-            )
-            interrupted.__cause__ = error
-            return interrupted
+        elif (
+            isinstance(error, ProviderError)
+            and not isinstance(error, AllModelsFailedError)
+            and self._first_content_at is not None
+        ):
+            return interrupted_by(error, self._partial())
         return error
 
-    def _interrupted(self, message: str, **particulars: Any) -> StreamInterruptedError:
-        return StreamInterruptedError(message, partial=self._partial(), **particulars)
+    def _closed_early(self, when: str) -> StreamInterruptedError:
+        return StreamInterruptedError(f"the stream was closed {when}", partial=self._partial())
 
     def _truncated(self) -> StreamTruncatedError:
         return StreamTruncatedError(

@@ -12,7 +12,7 @@ from .types import StreamChunk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ._response import Outcome
+    from ._outcome import Outcome
     from .types import ModelResponse
 
     Mapper = Callable[[StreamChunk], StreamChunk | Iterable[StreamChunk] | None]

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from scallion._clock import Clock
+    from scallion._outcome import Outcome
     from scallion._pipeline import Handler, ResponseStream
     from scallion._request import Request
-    from scallion._response import Outcome, Response
+    from scallion._response import Response
     from scallion.providers import BaseLLMClient
     from scallion.types import Message, ModelResponse
 
