@@ -8,10 +8,12 @@ import pytest
 
 from scallion import Clock, Response, build_pipeline
 from scallion import exceptions as e
-from scallion.middlewares import fallback, retry, timeout
+from scallion.costs import PriceTable, register_price
+from scallion.middlewares import budget, cache, cost, fallback, retry, timeout
+from scallion.stores import memory
 from scallion.types import StreamChunk
 from support.cancelling import at_every_await
-from support.chunks import ROLE, STOP, Source
+from support.chunks import ROLE, STOP, USAGE, Source, answer
 from support.upstream import (
     CUT,
     SILENCE,
@@ -276,18 +278,19 @@ async def test_what_a_layer_drops_is_closed_also_if_the_layer_is_cancelled_meanw
 # ------------------------------------------------------------------- the same without sockets
 
 
+class Slow(Source):
+    async def read(self):
+        await asyncio.sleep(0)
+        return await super().read()
+
+    async def aclose(self):
+        await super().aclose()
+        await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("order", ORDERS, ids=" ".join)
 @pytest.mark.parametrize("ending", [[STOP], e.ServerError("x")], ids=["whole", "broken"])
 async def test_each_source_is_closed_wherever_the_call_is_cancelled(order, ending):
-    class Slow(Source):
-        async def read(self):
-            await asyncio.sleep(0)
-            return await super().read()
-
-        async def aclose(self):
-            await super().aclose()
-            await asyncio.sleep(0)
-
     async def provider(request):
         await asyncio.sleep(0)
         if len(sources) % 3 == 0:
@@ -317,3 +320,55 @@ async def test_each_source_is_closed_wherever_the_call_is_cancelled(order, endin
         assert all(source is None or source.closed for source in sources), trial
         assert all(len(told) == 1 for told in watch.endings), trial
     assert trial.result in ("Hi", "HiHi")
+
+
+# ------------------------------------------------------------- money, leases, and who waits for it
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["early", "late"])
+@pytest.mark.parametrize("mode", ["complete", "stream", "restart"])
+async def test_reservations_and_leases_are_given_back_wherever_the_call_is_cancelled(mode, late):
+    """Behind every trial stands an equal call: it waits for nothing, and the money is all there."""
+
+    async def provider(request):
+        await asyncio.sleep(0)
+        asked.append(request.model)
+        if asked == ["dear"]:
+            raise e.ServerError("x", status_code=500)
+        if mode == "complete":
+            return Response.completed(answer("Hi", usage=USAGE.usage), request)
+        breaks = mode == "restart" and len(asked) == 2
+        last = [e.ServerError("x")] if breaks else [[STOP], [USAGE]]
+        return Response.streaming(Slow([ROLE], [StreamChunk.of("Hi")], *last), request)
+
+    async def ask(llm):
+        if mode == "complete":
+            return (await llm.complete("hi", max_tokens=100)).text
+        async with llm.stream("hi", max_tokens=100) as stream:
+            return (await stream.collect()).text
+
+    prices = PriceTable()
+    register_price("dear", input=1, output=10, prices=prices)
+    register_price("cheap", input=1, output=5, prices=prices)
+    asked = []
+
+    async def call():
+        nonlocal ledger, limit, llm
+        asked.clear()
+        ledger, limit = cost(prices=prices), budget(usd=1, prices=prices)
+        layers = [cache(memory()), ledger, limit, timeout(total=600, inter_chunk=500)]
+        layers += [fallback(["cheap"], stream="restart"), retry(attempts=2, wait_initial=0)]
+        llm = build_pipeline(layers, provider=provider, model="dear")
+        return await ask(llm)
+
+    ledger = limit = llm = None
+    async for trial in at_every_await(call, late=late):
+        assert trial.error is None, trial
+        assert trial.cancelled == trial.reached, trial
+        if llm is None:
+            continue
+        assert (await limit.remaining()).usd == 1 - ledger.total, trial
+        assert await asyncio.wait_for(ask(llm), 5) == "Hi", trial
+        assert (await limit.remaining()).usd == 1 - ledger.total, trial
+    assert trial.result == "Hi"
+    assert trial.at > (4 if mode == "complete" else 9)
