@@ -371,4 +371,4 @@ async def test_reservations_and_leases_are_given_back_wherever_the_call_is_cance
         assert await asyncio.wait_for(ask(llm), 5) == "Hi", trial
         assert (await limit.remaining()).usd == 1 - ledger.total, trial
     assert trial.result == "Hi"
-    assert trial.at > (4 if mode == "complete" else 9)
+    assert trial.at > (3 if mode == "complete" else 9)
