@@ -223,7 +223,8 @@ class _ToolCall:
         return not name or not self.with_arguments or name == self.name
 
     def add(self, fragment: ToolCall) -> None:
-        self.id = self.id or fragment.id
+        if fragment.id is not None:
+            self.id = self.id or fragment.id  # "" is how some servers call each of their calls
         self.type = self.type or fragment.type
         if fragment.model_extra:
             self.extra.append(fragment.model_extra)
