@@ -276,10 +276,9 @@ class Pipeline:
         )
         context.attempts.append(attempt)
         try:
-            choose = getattr(handler, "client_for", None)
-            if choose is not None:  # now, so that a call that gets no answer has a provider too
-                handler = choose(request.model)
-                attempt.provider = handler.name
+            name_for = getattr(handler, "name_for", None)
+            if name_for is not None:  # now, so that a call that gets no answer has a provider too
+                attempt.provider = name_for(request.model)
             response = await handler(request)
             if not isinstance(response, Response):
                 raise TypeError(f"{_name_of(handler)} returned {response!r}, not a Response")

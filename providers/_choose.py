@@ -210,6 +210,10 @@ class AutoProvider:
         assert request.model is not None
         return await self.client_for(request.model).count_tokens_exact(request)
 
+    def name_for(self, model: str) -> str:
+        """The name of the adapter that serves `model`."""
+        return self.client_for(model).name
+
     def identity(self, model: str) -> str:
         """The identity of the adapter that serves `model`."""
         return self.client_for(model).identity(model)
