@@ -21,7 +21,7 @@ from scallion.exceptions import (
     StreamError,
     StreamInterruptedError,
 )
-from scallion.middlewares import Target, budget, cost, fallback, retry
+from scallion.middlewares import Target, budget, cache, cost, fallback, retry
 from scallion.providers import Provider, detect_provider, fake, get_client
 
 from ._terminal import Flow, Terminal
@@ -133,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _demo(model: str, terminal: Terminal) -> None:
     chosen = detect_provider(model)
     made_up = chosen is Provider.FAKE
-    provider = fake([ANSWER, ANSWER], delay=DELAY) if made_up else get_client(chosen)
+    provider = fake([ANSWER] * 3, delay=DELAY) if made_up else get_client(chosen)
     await provider.warm_up()  # a missing key shows here, before anything is written
     overloaded = OverloadedError("overloaded (injected)", status_code=529)
     limited = RateLimitError("too many requests (injected)", status_code=429, retry_after=90)
@@ -170,16 +170,21 @@ async def _demo(model: str, terminal: Terminal) -> None:
         except StreamError as error:
             terminal.line(f"  {type(error).__name__}: {error.message}")
             terminal.line(f"  .partial.text: {error.partial.text if error.partial else ''!r}")
-        terminal.title("4  A budget that the call could exceed: refused, and nothing is sent")
+        terminal.title("4  The same question again: from the cache, and free")
+        kept = build_pipeline([*llm.middlewares[:3], cache()], provider=provider, model=model)
+        for _ in range(2):
+            await _stream(kept, terminal)
+        terminal.title("5  A budget that the call could exceed: refused, and nothing is sent")
         thrifty = budget(usd="0.0001", prices=prices, max_output_tokens=500)
         try:
             await llm.with_middlewares(thrifty).complete(QUESTION)
         except PipelineRefusedError as error:
             _write(f"{type(error).__name__}: {error.message}", terminal)
     terminal.title("Every attempt, and what it cost (~ is an estimate)")
-    _report([outcome.attempts for outcome in outcomes], books.entries, terminal)
+    _report(outcomes, books.entries, terminal)
     terminal.line()
-    terminal.line(f"In all: ${books.total:.5f}")
+    saved = books.ledger.saved
+    terminal.line(f"In all: ${books.total:.5f}; the cache saved ${saved:.5f}.")
 
 
 async def _stream(llm: Pipeline, terminal: Terminal) -> None:
@@ -198,26 +203,30 @@ def _write(text: str, terminal: Terminal) -> None:
     flow.end()
 
 
-def _report(
-    calls: Sequence[Sequence[Attempt]], entries: Sequence[Entry], terminal: Terminal
-) -> None:
-    attempts = [(str(call), attempt) for call, made in enumerate(calls, 1) for attempt in made]
+def _report(outcomes: Sequence[Outcome], entries: Sequence[Entry], terminal: Terminal) -> None:
+    made = [
+        (str(number), outcome, attempt)
+        for number, outcome in enumerate(outcomes, 1)
+        for attempt in outcome.attempts or [None]  # an answer from the cache took none
+    ]
     rows = [
-        (call, *_row(attempt, entry))
-        for (call, attempt), entry in zip(attempts, entries, strict=True)
+        (number, *_row(outcome, attempt, entry))
+        for (number, outcome, attempt), entry in zip(made, entries, strict=True)
     ]
     header = ("#", "model", "provider", "status", "latency", "in", "out", "cost")
     terminal.table(header, rows, right={"latency", "in", "out", "cost"}, shrink="model")
 
 
-def _row(attempt: Attempt, entry: Entry) -> tuple[str, ...]:
+def _row(outcome: Outcome, attempt: Attempt | None, entry: Entry) -> tuple[str, ...]:
     usage = entry.usage
     about = "" if entry.exact or usage is None else "~"
+    latency = outcome.duration if attempt is None else attempt.latency
+    error = None if attempt is None else attempt.error
     return (
-        attempt.model.removeprefix(f"{attempt.provider}/"),
-        attempt.provider,
-        attempt.status if attempt.error is None else type(attempt.error).__name__,
-        "" if attempt.latency is None else f"{attempt.latency:.2f} s",
+        entry.model.removeprefix(f"{entry.provider}/"),
+        entry.provider,
+        entry.status if error is None else type(error).__name__,
+        "" if latency is None else f"{latency:.2f} s",
         f"{about}{usage.prompt_tokens}" if usage else "",
         f"{about}{usage.completion_tokens}" if usage else "",
         "?" if entry.cost is None else f"{about}${entry.cost:.5f}",

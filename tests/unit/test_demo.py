@@ -43,9 +43,12 @@ def test_its_table_has_every_attempt_and_what_became_of_it(capsys):
         ["2", "shaky", "RateLimitError", "$"],
         ["2", "onion", "completed", "$"],
         ["3", "shaky", "StreamInterruptedError", "~"],
+        ["4", "onion", "completed", "$"],
+        ["5", "onion", "cached", "$"],
     ]
     # 26 tokens at $2.50 a million, and 53 at $10.
     assert rows[2][-3:] == ["26", "53", "$0.00060"]
+    assert rows[-1][-3:] == ["26", "53", "$0.00000"]
 
 
 def test_a_stream_that_breaks_shows_what_had_come_of_it(capsys):
@@ -73,8 +76,8 @@ def test_every_line_fits_into_80_columns(capsys):
 def test_a_budget_refuses_before_anything_is_sent(capsys):
     main(["demo"])
     shown = capsys.readouterr().out
-    assert any("BudgetExceededError: " in line for line in section(shown, "4  "))
-    assert section(shown, "Every attempt")[-1].startswith("3")
+    assert any("BudgetExceededError: " in line for line in section(shown, "5  "))
+    assert section(shown, "Every attempt")[-1].startswith("5")
 
 
 def test_a_real_model_answers_the_same_calls(capsys, monkeypatch):
@@ -87,13 +90,13 @@ def test_a_real_model_answers_the_same_calls(capsys, monkeypatch):
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
         monkeypatch.setenv("OPENAI_BASE_URL", f"{upstream.url}/v1")
         assert main(["demo", "--model", "openai/gpt-4o"]) == 0
-        assert [request.json["model"] for request in upstream.requests] == ["gpt-4o", "gpt-4o"]
+        assert [request.json["model"] for request in upstream.requests] == ["gpt-4o"] * 3
     shown = capsys.readouterr().out
     assert "  The gas. More from [redacted]" in section(shown, "1  ")
     assert "  The gas. More from [redacted]" in section(shown, "2  ")
     table = section(shown, "Every attempt")
     billed = [row.split()[-3:] for row in table if "gpt-4o" in row]
-    assert billed == [["21", "8", "$0.00013"]] * 2
+    assert billed == [["21", "8", "$0.00013"]] * 3 + [["21", "8", "$0.00000"]]
 
 
 def test_a_wrong_key_is_one_line_and_exit_code_2(capsys, monkeypatch):
