@@ -75,7 +75,7 @@ def from_anthropic(body: bytes | dict[str, Any]) -> ModelResponse:
     message = msgspec.json.decode(body) if isinstance(body, bytes) else body
     if not isinstance(message, dict):
         raise ValueError(f"expected a message object, got {type(message).__name__}")
-    if message.get("type") == "error":
+    if is_error(message):
         raise InBandError(message)
     content = message.get("content")
     if not isinstance(content, list):
@@ -98,6 +98,11 @@ def from_anthropic(body: bytes | dict[str, Any]) -> ModelResponse:
         model_extra=extra_of(message) or None,
         body=body if isinstance(body, bytes) else None,
     )
+
+
+def is_error(said: dict[str, Any]) -> bool:
+    """Whether an object is an error: of Anthropic's form, or a gateway's of OpenAI's form."""
+    return said.get("type") == "error" or ("type" not in said and bool(said.get("error")))
 
 
 def finish_reason(native: str | None) -> str | None:

@@ -29,6 +29,7 @@ from ._anthropic_response import (
     citations_in,
     extra_of,
     finish_reason,
+    is_error,
     provider_content_of,
     sound,
     text_in,
@@ -117,7 +118,7 @@ class AnthropicEvents:
         if not isinstance(event, dict):
             raise ValueError(f"expected an event object, got {type(event).__name__}")
         kind = event.get("type")
-        if kind == "error":
+        if is_error(event):
             raise InBandError(event)
         if kind == "message_start":
             chunks = self._start(_object(event, "message"))

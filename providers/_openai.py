@@ -26,6 +26,9 @@ _KNOWN = frozenset(
 )
 
 
+_KNOWN_IN_CALLS = frozenset({"id", "type", "function", "custom"})
+
+
 class OpenAIClient(SDKClient):
     """The adapter for OpenAI and OpenAI-compatible servers. Made by `scallion.providers.openai`."""
 
@@ -69,12 +72,9 @@ class OpenAIClient(SDKClient):
     def wire_messages(self, request: Request) -> Any:
         """The history without what only another provider understands."""
         messages = to_openai_messages(request.messages, keep_reasoning=False)
-        if not self._is_openai() or all(_KNOWN.issuperset(message) for message in messages):
+        if not self._is_openai():
             return messages
-        return [
-            {name: value for name, value in message.items() if name in _KNOWN}
-            for message in messages
-        ]
+        return [_known(message) for message in messages]
 
     async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
         try:
@@ -152,17 +152,30 @@ class OpenAIClient(SDKClient):
         return openai.AsyncStream[object]
 
 
+def _known(message: dict[str, Any]) -> dict[str, Any]:
+    """A message with OpenAI's own fields alone; itself, if it has no others."""
+    calls = message.get("tool_calls")
+    if calls and not all(_KNOWN_IN_CALLS.issuperset(call) for call in calls):
+        # Such as Gemini's `extra_content`.
+        kept = [{k: v for k, v in call.items() if k in _KNOWN_IN_CALLS} for call in calls]
+        message = {**message, "tool_calls": kept}
+    elif _KNOWN.issuperset(message):
+        return message
+    return {name: value for name, value in message.items() if name in _KNOWN}
+
+
 _decode_chunk = json.Decoder(StreamChunk).decode
 
 
 class ChunkDecoder:
     """Decodes `chat.completion.chunk` events."""
 
-    __slots__ = ("_model", "_provider")
+    __slots__ = ("_begun", "_model", "_provider")
 
     def __init__(self, provider: str, model: str | None) -> None:
         self._provider = provider
         self._model = model
+        self._begun = False
 
     def decode(self, events: list[bytes], chunks: list[StreamChunk]) -> bool:
         """See `EventDecoder`."""
@@ -174,7 +187,10 @@ class ChunkDecoder:
             except ValidationError:
                 # Something unknown in it: read it with care. Errors are found here too, because
                 # `error` is no field of a chunk.
-                chunk = read(StreamChunk, json.decode(data))
+                event = json.decode(data)
+                if not self._begun and not chunks:
+                    event = _as_chunk(event)
+                chunk = read(StreamChunk, event)
                 failure = embedded_error(chunk)
                 if failure is not None:
                     if chunk.choices or chunk.usage is not None:
@@ -185,4 +201,23 @@ class ChunkDecoder:
                     ) from None
             chunk.body = data
             chunks.append(chunk)
+        self._begun = True
         return False
+
+
+def _as_chunk(event: Any) -> Any:
+    """A first event that holds a whole `message` in place of a `delta`, as one that holds a delta.
+
+    Some servers send a short answer so. Others repeat what has come as a `message` beside each
+    `delta`, which is left alone.
+    """
+    choices = event.get("choices") if isinstance(event, dict) else None
+    if not isinstance(choices, list):
+        return event
+    read_as = [
+        {**{k: v for k, v in choice.items() if k != "message"}, "delta": choice["message"]}
+        if isinstance(choice, dict) and "message" in choice and "delta" not in choice
+        else choice
+        for choice in choices
+    ]
+    return {**event, "choices": read_as}

@@ -9,7 +9,8 @@ is changed where it occurs:
 - Anthropic's `image`, `document`, `search_result`, `tool_use` and `tool_result` blocks become what
   OpenAI has for them.
 - A tool's result is text for OpenAI. Images and files in it follow in a user's message.
-- Tool ids of more than 40 characters get a short stand-in, in the call and in the result alike.
+- Tool ids that are empty, or of more than 40 characters, get a stand-in, in the call and in the
+  result alike.
   40 is what OpenAI enforced until 2026; Azure and gateways still do.
 """
 
@@ -53,6 +54,7 @@ def to_openai_messages(
     marked = keep_reasoning if keep_cache_control is None else keep_cache_control
     sent: list[Message] | None = None
     attached: list[Part] = []  # what the tool results of this turn could not hold
+    ids = _ToolIds()
     for position, message in enumerate(messages):
         # The first half is the commonest case of the second, without the price of a call.
         plain = (len(message) == 2 and message.get("content").__class__ is str) or _is_plain(
@@ -69,7 +71,7 @@ def to_openai_messages(
             sent.append(message)
             continue
         try:
-            sent += _converted(message, dropped, attached, marked=marked)
+            sent += _converted(message, dropped, attached, ids, marked=marked)
         except ValueError as error:
             raise ValueError(f"messages[{position}]: {error}") from error
     if sent is None:
@@ -88,7 +90,7 @@ def _is_plain(message: Message) -> bool:
         if len(message) == 3:
             used = message.get("tool_call_id")
             if used.__class__ is str:
-                return len(used) <= _LONGEST_ID
+                return 0 < len(used) <= _LONGEST_ID
             if message.get("name").__class__ is str:
                 return True
     elif content is not None:
@@ -103,7 +105,7 @@ def _is_plain(message: Message) -> bool:
         function = call.get("function")
         if (
             used.__class__ is not str
-            or len(used) > _LONGEST_ID
+            or not 0 < len(used) <= _LONGEST_ID
             or function.__class__ is not dict
             or function.get("arguments").__class__ is not str
             or call.get("type").__class__ is not str
@@ -113,7 +115,12 @@ def _is_plain(message: Message) -> bool:
 
 
 def _converted(
-    message: Message, dropped: frozenset[str], attached: list[Part], *, marked: bool
+    message: Message,
+    dropped: frozenset[str],
+    attached: list[Part],
+    ids: _ToolIds,
+    *,
+    marked: bool,
 ) -> list[Message]:
     kept = {
         name: value
@@ -126,27 +133,28 @@ def _converted(
         content.parts[-1] = {**content.parts[-1], "cache_control": marker}
     role = message.get("role")
     if role == "tool":
-        return [_result(kept, content.parts, attached)]
+        return [_result(kept, content.parts, attached, ids)]
     if role == "assistant":
-        _complete_answer(kept, content)
+        _complete_answer(kept, content, ids)
     elif content.parts or not content.results:
         kept["content"] = content.as_sent()
     else:
         kept.clear()  # there was nothing but tool results
-    results = [_result(result, parts, attached) for result, parts in content.results]
+    results = [_result(result, parts, attached, ids) for result, parts in content.results]
     if results and attached and kept:
         kept["content"] = [*attached, *content.parts]
         attached.clear()
     return [*results, kept] if kept else results
 
 
-def _complete_answer(kept: Message, content: _Content) -> None:
+def _complete_answer(kept: Message, content: _Content, ids: _ToolIds) -> None:
     calls = kept.pop("tool_calls", None) or []
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         raise ValueError("tool_calls must be a list of objects")
-    calls = [_call(call) for call in calls]
     there = {call.get("id") for call in calls}
+    # Some histories say it twice: as a part, and as a tool call.
     calls += [call for call in content.calls if call["id"] not in there]
+    calls = [_call(call, ids) for call in calls]
     if calls:
         kept["tool_calls"] = calls
     if isinstance(kept.get("audio"), dict):
@@ -159,9 +167,9 @@ def _complete_answer(kept: Message, content: _Content) -> None:
         kept["content"] = ""
 
 
-def _call(call: dict[str, Any]) -> dict[str, Any]:
+def _call(call: dict[str, Any], ids: _ToolIds) -> dict[str, Any]:
     kept = {name: value for name, value in call.items() if value is not None and name != "index"}
-    kept["id"] = _short_id(call.get("id"))
+    kept["id"] = ids.call(call.get("id"))
     kept.setdefault("type", "function")
     function = kept.get("function")
     if isinstance(function, dict) and not isinstance(function.get("arguments"), str):
@@ -179,12 +187,35 @@ def _arguments(arguments: object) -> str:
     return arguments_text(arguments)
 
 
-def _short_id(original: object) -> str:
-    text = "" if original is None else str(original)
-    return hashed_id(text) if len(text) > _LONGEST_ID else text
+class _ToolIds:
+    """Ids as OpenAI takes them: of 40 characters at most, and not empty.
+
+    Some servers give their calls none, or an empty text. Those are answered in order.
+    """
+
+    def __init__(self) -> None:
+        self._unnamed = 0
+        self._waiting: list[str] = []
+
+    def call(self, original: object) -> str:
+        if original is not None and original != "":
+            return self._short(str(original))
+        self._unnamed += 1
+        made = hashed_id(f"unnamed call {self._unnamed}")
+        self._waiting.append(made)
+        return made
+
+    def result(self, original: object) -> str:
+        if original is not None and original != "":
+            return self._short(str(original))
+        return self._waiting.pop(0) if self._waiting else ""
+
+    @staticmethod
+    def _short(original: str) -> str:
+        return hashed_id(original) if len(original) > _LONGEST_ID else original
 
 
-def _result(kept: Message, parts: list[Part], attached: list[Part]) -> Message:
+def _result(kept: Message, parts: list[Part], attached: list[Part], ids: _ToolIds) -> Message:
     texts = [part for part in parts if part.get("type") == "text"]
     others = [part for part in parts if part.get("type") != "text"]
     attached += others
@@ -192,7 +223,7 @@ def _result(kept: Message, parts: list[Part], attached: list[Part]) -> Message:
         texts = [{"type": "text", "text": _ATTACHED}]
     return {
         **kept,
-        "tool_call_id": _short_id(kept.get("tool_call_id")),
+        "tool_call_id": ids.result(kept.get("tool_call_id")),
         "content": _as_sent(texts),
     }
 
@@ -242,8 +273,7 @@ class _Content:
         kind = part["type"]
         if kind == "tool_use":
             function = {"name": part.get("name"), "arguments": arguments_text(part.get("input"))}
-            used = _short_id(part.get("id"))
-            self.calls.append({"id": used, "type": "function", "function": function})
+            self.calls.append({"id": part.get("id"), "type": "function", "function": function})
         elif kind == "tool_result":
             inner = _Content(part.get("content"), marked=self._marked)
             result = {"role": "tool", "tool_call_id": part.get("tool_use_id")}

@@ -6,10 +6,11 @@ here on the oracle's side, so that these few functions are the whole list:
 | where | what | reason |
 |---|---|---|
 | answers | `read_as_text` | a number or an object where text belongs is read as that text |
+| answers | `with_defaults` | an index, a role or a list of choices that was left out is written |
 | requests | `sent_apart` | `metadata` is Scallion's own argument; the provider's is in `extra_body` |
 | requests | `meaning` | a message may be spelled in several ways, and OpenAI takes no reasoning |
 | sent back | `sendable` | Anthropic refuses blank texts and inputs that are not objects |
-| sent back | `short_id` | OpenAI and Azure refused tool ids of more than 40 characters |
+| sent back | `short_id` | OpenAI and Azure refused tool ids of more than 40 characters, or of none |
 
 Recordings of Anthropic's are replayed with a request of our own: theirs are not in the shape that
 callers write. A recording of several answers, one after the other, counts as several exchanges.
@@ -28,15 +29,25 @@ _REASONING = {"reasoning", "reasoning_content", "reasoning_details"}
 
 
 def read_as_text(body: dict[str, Any]) -> dict[str, Any]:
-    """A completion with text where a server put a number or an object in its place."""
+    """A completion or a chunk with text where a server put a number or an object in its place."""
     body = json.loads(json.dumps(body))
     if isinstance(body.get("id"), int):
         body["id"] = str(body["id"])
     for choice in body.get("choices") or []:
-        for call in (choice.get("message") or {}).get("tool_calls") or []:
+        message = choice.get("message") or choice.get("delta") or {}
+        for call in message.get("tool_calls") or []:
             function = call.get("function") or {}
             if not isinstance(function.get("arguments"), str | None):
                 function["arguments"] = json.dumps(function["arguments"], separators=(",", ":"))
+    return body
+
+
+def with_defaults(body: dict[str, Any]) -> dict[str, Any]:
+    """A completion or a chunk with what the protocol promises of it, where a server left it out."""
+    body = body | {"choices": [{"index": 0} | choice for choice in body.get("choices") or []]}
+    for choice in body["choices"]:
+        if isinstance(choice.get("message"), dict):
+            choice["message"] = {"role": "assistant"} | choice["message"]
     return body
 
 
@@ -96,16 +107,16 @@ def as_object(value: Any) -> Any:
 
 
 class _ShortId(str):
-    """Equals every id of at most 40 characters."""
+    """Equals every id of at most 40 characters, and of at least one."""
 
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, str) and len(other) <= 40
+        return isinstance(other, str) and 0 < len(other) <= 40
 
     __hash__ = str.__hash__
 
 
-def short_id(call_id: str) -> str:
-    """A tool id, or for a long one whatever short id stands in for it."""
-    return call_id if len(call_id) <= 40 else _ShortId(call_id)
+def short_id(call_id: str | None) -> str:
+    """A tool id, or for a long one or none whatever short id stands in for it."""
+    return call_id if call_id and len(call_id) <= 40 else _ShortId(call_id)

@@ -44,12 +44,15 @@ def _openai(body: dict[str, Any]) -> bytes:
 
 
 def _deltas(message: dict[str, Any]) -> list[dict[str, Any]]:
-    deltas: list[dict[str, Any]] = [{"role": message["role"]}]
+    deltas: list[dict[str, Any]] = [{"role": message.get("role", "assistant")}]
     rest = dict(message)
     for name in ("reasoning", "reasoning_content", "refusal", "content"):
         if isinstance(rest.get(name), str):
             deltas += [{name: part} for part in _parts(rest.pop(name))]
     for index, call in enumerate(rest.pop("tool_calls", None) or []):
+        if "function" not in call:
+            deltas.append({"tool_calls": [{"index": index} | call]})
+            continue
         function = call["function"]
         fragments = [function["arguments"]]
         if isinstance(function["arguments"], str):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from conformance.allowances import meaning, read_as_text
+from conformance.allowances import meaning, read_as_text, with_defaults
 from conformance.forms import plain
 from conformance.oracle import expect
 from conformance.replay import as_recorded, cut, describe, replay, scallion
@@ -95,10 +95,10 @@ def check_nothing_lost(seen: Replayed, expected: Expected, exchange: Exchange) -
     if expected.frames is None:
         body = json.loads(exchange.body)
         assert seen.answer.raw == body
-        assert plain(seen.answer.to_dict()) == plain(read_as_text(body))
+        assert plain(seen.answer.to_dict()) == plain(with_defaults(read_as_text(body)))
     else:
-        chunks = [plain(chunk.to_dict()) for chunk in seen.chunks]
-        assert chunks == [plain(frame) for frame in expected.frames]
+        chunks = [plain(with_defaults(chunk.to_dict())) for chunk in seen.chunks]
+        assert chunks == [plain(with_defaults(read_as_text(f))) for f in expected.frames]
 
 
 def check_request(sent: dict[str, Any], recorded: dict[str, Any], exchange: Exchange) -> None:

@@ -685,3 +685,41 @@ def test_answers_belong_to_an_address_and_an_account_and_show_no_key(monkeypatch
     ]
     assert len({same, *others}) == len(others) + 1
     assert not any("sk-" in text for text in [same, *others])
+
+
+async def test_a_stream_of_one_whole_message_is_its_answer(upstream, llm):
+    whole = completion("Hello")
+    upstream.enqueue(
+        Reply(
+            headers={"content-type": "text/event-stream"},
+            chunks=[b"data: ", *whole.chunks, b"\n\ndata: [DONE]\n\n"],
+        )
+    )
+
+    answer = await llm.stream("hello").collect()
+    assert (answer.text, answer.finish_reason) == ("Hello", "stop")
+    assert answer.usage.total_tokens > 0
+
+
+async def test_a_message_that_is_repeated_at_the_end_of_a_stream_is_not_said_twice(upstream, llm):
+    said = {"role": "assistant", "content": "Hello"}
+    last = {"choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
+    upstream.enqueue(completion_stream("Hel", "lo", sse(last)))
+
+    assert (await llm.stream("hello").collect()).text == "Hello"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_fields_of_another_server_s_calls_go_to_no_openai(known):
+    call = {
+        "id": "a",
+        "type": "function",
+        "function": {"name": "f", "arguments": "{}"},
+        "extra_content": {"google": {"thought_signature": "c2ln"}},
+    }
+    history = [{"role": "user", "content": "hi"}, {"role": "assistant", "tool_calls": [call]}]
+    address = {} if known else {"base_url": "http://localhost/v1"}
+    body = openai(api_key="k", **address).make_body(Request("m", history))
+
+    (sent,) = body["messages"][1]["tool_calls"]
+    assert ("extra_content" in sent) is not known

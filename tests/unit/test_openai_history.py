@@ -289,3 +289,29 @@ def read_through(value: Any) -> None:
     elif not isinstance(value, (str, bytes)) and hasattr(value, "__iter__"):
         for inner in value:
             read_through(inner)
+
+
+def test_calls_without_ids_are_given_some_and_answered_in_order():
+    def unnamed(name, id=""):
+        function = {"name": name, "arguments": "{}"}
+        return {"id": id, "type": "function", "function": function}
+
+    history = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": None, "tool_calls": [unnamed("f"), unnamed("g", None)]},
+        {"role": "tool", "tool_call_id": "", "content": "1"},
+        {"role": "tool", "tool_call_id": None, "content": "2"},
+        {"role": "assistant", "content": None, "tool_calls": [unnamed("f")]},
+        {"role": "tool", "tool_call_id": "", "content": "3"},
+        {"role": "tool", "tool_call_id": "", "content": "to nothing"},
+    ]
+    sent = to_openai_messages(history, keep_reasoning=False)
+
+    first, second = [call["id"] for call in sent[1]["tool_calls"]]
+    (third,) = [call["id"] for call in sent[4]["tool_calls"]]
+    assert len({first, second, third}) == 3
+    assert all(0 < len(made) <= 40 for made in (first, second, third))
+    answered = [said["tool_call_id"] for said in sent if said["role"] == "tool"]
+    assert answered == [first, second, third, ""]
+    again = to_openai_messages([*history, {"role": "user", "content": "?"}], keep_reasoning=False)
+    assert again[: len(sent)] == sent
