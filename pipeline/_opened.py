@@ -34,12 +34,19 @@ class _Passage:
         self.done = True
         opened, self.opened = self.opened, []
         problems: list[Exception] = []
+        stopped: BaseException | None = None
         for response in opened:
             if response is not kept:
                 try:
                     await response.aclose()
                 except Exception as problem:  # noqa: BLE001 - the others must still be closed
                     problems.append(problem)
+                except BaseException as cancelled:  # noqa: BLE001 - likewise
+                    stopped = cancelled
+        if kept is not None and (problems or stopped is not None):
+            await kept.aclose()  # nobody will get it
+        if stopped is not None:
+            raise stopped
         raise_problems(problems)
 
 

@@ -1,17 +1,19 @@
 """fallback(): who is asked next, when, with what, and what the consumer sees."""
 
 import asyncio
+import json
 import pickle
 
 import pytest
 
 from scallion import Context, Request, Response, build_pipeline
 from scallion import exceptions as e
+from scallion._accumulate import chunks_of
 from scallion.middlewares import Target, fallback, retry
 from scallion.middlewares._fallback import goes_on, request_for
 from scallion.providers import fake
 from scallion.testing import ManualClock
-from scallion.types import ModelResponse, StreamChunk
+from scallion.types import ModelResponse, StreamChunk, Usage
 from support.chunks import ROLE, STOP, Source, answer, words
 
 
@@ -317,6 +319,43 @@ async def test_an_answer_that_the_predicate_rejects_goes_on():
     )
 
     assert await ask(llm, "complete") == "B"
+
+
+def is_no_json(reason):
+    try:
+        return isinstance(reason, ModelResponse) and not json.loads(reason.text)
+    except ValueError:
+        return True
+
+
+REJECTED = {
+    "empty": ("", lambda r: isinstance(r, ModelResponse) and not r.text),
+    "no JSON": ("{oops", is_no_json),
+    "a refusal": ("I cannot", lambda r: isinstance(r, ModelResponse) and bool(r.message.refusal)),
+    "too short": ("yes", lambda r: isinstance(r, ModelResponse) and r.usage is None),
+}
+
+
+@both
+@pytest.mark.parametrize("why", REJECTED)
+async def test_a_predicate_may_reject_a_finished_answer_for_anything_in_it(mode, why):
+    text, rejects = REJECTED[why]
+    usage = Usage(prompt_tokens=1, completion_tokens=1, total_tokens=2)
+
+    async def provider(request):
+        asked.append(request.model)
+        whole = answer('{"ok": true}', usage=usage) if request.model == "b" else answer(text)
+        if why == "a refusal" and request.model == "a":
+            whole.message.content, whole.message.refusal = None, text
+        if request.stream:
+            return Response.streaming(Source(chunks_of(whole)), request)
+        return Response.completed(whole, request)
+
+    asked = []
+    llm = pipeline(provider, fallback(["b"], on=rejects, stream="restart"))
+
+    assert await ask(llm, mode) == '{"ok": true}'
+    assert asked == ["a", "b"]
 
 
 async def test_an_answer_that_everybody_rejects_is_an_error_with_the_answers():

@@ -18,6 +18,7 @@ from scallion.exceptions import (
 )
 from scallion.testing import ManualClock
 from scallion.types import ChunkChoice, Delta, StreamChunk
+from support.cancelling import at_every_await
 from support.chunks import ROLE, STOP, USAGE, Source, answer, words
 
 HEL, LO = StreamChunk.of("Hel"), StreamChunk.of("lo")
@@ -261,6 +262,101 @@ async def test_the_outcome_says_when_the_first_content_came():
 
     assert response.outcome.first_token_after == 3.0
     assert response.outcome.duration == 6.0
+
+
+async def test_what_is_dropped_is_closed_even_if_closing_something_else_fails():
+    sources = [Source([HEL], [STOP]) for _ in range(3)]
+
+    async def provider(request):
+        return Response.streaming(sources[request.params["seed"]], request)
+
+    async def wasteful(request, call_next):
+        first = await call_next(request.replace(params={"seed": 0}))
+        first.on_settle(lambda outcome: 1 / 0)
+        await call_next(request.replace(params={"seed": 1}))
+        return await call_next(request.replace(params={"seed": 2}))
+
+    llm = build_pipeline([wasteful], provider=provider, model="m")
+
+    with pytest.raises(ZeroDivisionError):
+        await llm.stream("hi").collect()
+
+    assert [source.closed for source in sources] == [1, 1, 1]
+
+
+async def test_a_cancellation_while_one_is_closed_does_not_keep_the_others_open():
+    class Slow(Source):
+        async def aclose(self):
+            await super().aclose()
+            await asyncio.sleep(0)
+
+    sources = []
+
+    async def provider(request):
+        sources.append(Slow([HEL], [STOP]))
+        return Response.streaming(sources[-1], request)
+
+    async def wasteful(request, call_next):
+        for _ in range(3):
+            response = await call_next(request)
+        return response
+
+    llm = build_pipeline([wasteful], provider=provider, model="m")
+
+    async def call():
+        sources.clear()
+        return (await llm.stream("hi").collect()).text
+
+    async for trial in at_every_await(call):
+        assert trial.cancelled == trial.reached
+        assert [source.closed for source in sources] == [1, 1, 1], trial
+    assert trial.at > 3
+
+
+async def test_several_layers_that_fail_at_the_end_are_raised_together():
+    response = await committed(words("a"))
+    response.on_settle(lambda _: 1 / 0)
+    response.on_settle(lambda _: {}["x"])
+
+    with pytest.raises(ExceptionGroup, match="several layers") as caught:
+        await response.collect()
+
+    assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError, KeyError]
+
+
+async def test_a_layer_that_fails_when_its_call_is_cancelled_does_not_stop_the_cancelling():
+    heard = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context))
+    response = await committed(Source([HEL], asyncio.Event().wait()))
+    response.on_settle(lambda _: 1 / 0)
+    reading = asyncio.create_task(response.collect())
+    await asyncio.sleep(0)
+
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    assert [type(context["exception"]) for context in heard] == [ZeroDivisionError]
+
+
+async def test_it_shows_how_it_stands():
+    response = await committed(words("a"))
+
+    assert repr(response) == "<Response open model='m'>"
+    await response.collect()
+    assert repr(response) == "<Response completed model='m'>"
+
+
+async def test_reading_on_after_closing_is_an_error_once_and_then_the_end():
+    response = await committed(Source([HEL, LO], [STOP]))
+    assert (await anext(response)).content == "Hel"
+
+    await response.aclose()
+
+    assert (await anext(response)).content == "Lo".lower()
+    with pytest.raises(StreamInterruptedError, match="closed before its end"):
+        await anext(response)
+    assert [chunk async for chunk in response] == []
 
 
 # ------------------------------------------------------------------------------ the commit point
