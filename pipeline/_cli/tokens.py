@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scallion import Request
+from scallion._request import as_messages
 from scallion.costs import calculate_cost
 from scallion.exceptions import InvalidRequestError
 from scallion.tokens import TokenEstimate, count_tokens, estimate
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _of_text(text: str, model: str) -> TokenEstimate:
     """A bare text's count, with what `estimate` says of the same text in a message."""
-    around = estimate(Request(model, text or " "))
+    around = estimate(Request(model, as_messages(text or " ")))
     tokens = count_tokens(text, model)
     upper = tokens if around.exact else max(tokens, around.upper)
     return TokenEstimate(tokens, around.exact, upper)

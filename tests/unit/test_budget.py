@@ -388,3 +388,75 @@ def test_what_makes_no_sense_is_refused(settings):
 
 def test_a_window_may_be_given_as_one():
     assert repr(budget(usd=1, window=Window(60, sliding=True))).startswith("budget(usd=1, window=")
+
+
+@pytest.mark.parametrize(
+    "params", [{"max_tokens": "many"}, {"max_tokens": -1}, {"max_tokens": 5, "n": "two"}]
+)
+async def test_what_a_request_could_cost_must_be_told_by_it(prices, params):
+    provider = Provider()
+    with pytest.raises(e.InvalidRequestError, match="what this request could cost cannot be told"):
+        await pipeline(budget(usd=1, prices=prices), provider).complete("hi", **params)
+    assert provider.asked == []
+
+
+async def test_what_extra_body_asks_for_is_reserved(prices):
+    limit = budget(tokens=500, prices=prices)
+    llm = pipeline(limit, Provider())
+    with pytest.raises(e.BudgetExceededError):
+        await llm.complete("hi", max_tokens=10, extra_body={"max_tokens": 600})
+    dear = pipeline(budget(usd="0.0012", prices=prices), Provider())
+    with pytest.raises(e.BudgetExceededError, match="does not cover dear"):
+        await dear.complete("hi", max_tokens=100, extra_body={"model": "dear"})
+
+
+async def test_what_one_budget_has_held_comes_back_when_the_next_one_refuses(prices):
+    wide, narrow = budget(usd=1, prices=prices), budget(tokens=5, name="narrow")
+    with pytest.raises(e.BudgetExceededError):
+        await pipeline(wide, Provider(), narrow).complete("hi", max_tokens=100)
+    assert await wide.remaining() == (1, None)
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        {"cache_control": {"type": "ephemeral"}},
+        {"tools": [{"name": "f", "input_schema": {}, "cache_control": {"type": "ephemeral"}}]},
+        {"messages": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]},
+    ],
+    ids=["call", "tools", "message"],
+)
+async def test_a_prompt_that_is_written_to_the_cache_is_reserved_at_the_price_of_writing(marked):
+    table = PriceTable()
+    register_price("m", input=0, output=0, cache_write=10, cache_write_1h=100, prices=table)
+    params = dict(marked)
+    content = params.pop("messages", "hi")
+    with pytest.raises(e.BudgetExceededError):
+        await pipeline(budget(usd="0.0001", prices=table), Provider()).complete(
+            [{"role": "user", "content": content}], max_tokens=10, **params
+        )
+
+
+async def test_a_mark_that_is_not_reached_is_not_warned_of(prices):
+    heard = []
+    limit = budget(usd=1, prices=prices, warn_at=(0.9,), on_warning=lambda *a: heard.append(a))
+    await pipeline(limit, Provider()).complete("hi", max_tokens=80)
+    assert heard == []
+
+
+async def test_closing_the_pipeline_closes_the_budgets_store(prices):
+    class Closing:
+        def __init__(self):
+            self.inner = memory()
+            self.closed = False
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        async def aclose(self):
+            self.closed = True
+
+    store = Closing()
+    async with pipeline(budget(usd=1, prices=prices, store=store), Provider()) as llm:
+        await llm.complete("hi", max_tokens=10)
+    assert store.closed

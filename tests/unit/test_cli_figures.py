@@ -254,6 +254,16 @@ def test_mistakes_about_tokens_are_one_line_and_exit_code_2(capsys, tmp_path):
     assert "no role" in refused(capsys, "tokens", '[{"content": "hi"}]', "--messages")
 
 
+def test_a_file_that_may_not_be_read_is_one_line(capsys, tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "secret.txt"
+    file.touch()
+    monkeypatch.setattr("pathlib.Path.read_bytes", forbidden)
+    assert "cannot be read: Permission denied" in refused(capsys, "tokens", str(file))
+
+
 @pytest.mark.parametrize("text", ["e.g. this", "3.14", "a" * 5000, "", "What?\0"])
 def test_what_is_no_name_of_a_file_is_text(capsys, text):
     code, out, _ = run(capsys, "tokens", text, "--json")

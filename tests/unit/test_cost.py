@@ -11,9 +11,9 @@ import pytest
 from scallion import Context, Request, Response, build_pipeline
 from scallion import exceptions as e
 from scallion.costs import PriceTable, register_price
-from scallion.middlewares import Ledger, cost, fallback, retry
+from scallion.middlewares import Ledger, budget, cost, fallback, retry
 from scallion.testing import ManualClock
-from scallion.types import StreamChunk, Usage
+from scallion.types import FunctionCall, StreamChunk, ToolCall, Usage
 from support.chunks import STOP, Source, answer
 
 USAGE = Usage(prompt_tokens=1_000, completion_tokens=100, total_tokens=1_100)
@@ -306,3 +306,31 @@ async def test_the_call_id_ties_entries_to_logs(prices):
     await (await llm.send(Request("m", "hi", context=context))).collect()
 
     assert books.entries[0].call_id == "call-1"
+
+
+async def test_the_tool_calls_of_a_broken_stream_are_estimated_too(prices):
+    call = ToolCall(index=0, function=FunctionCall(name="find_it", arguments='{"where": "there"}'))
+    books = cost(prices=prices)
+    script = [[StreamChunk.of(None, tool_calls=[call])], e.ServerError("boom")]
+    with pytest.raises(e.StreamInterruptedError):
+        await pipeline(books, script).stream("hi").collect()
+    assert books.entries[0].usage.completion_tokens >= 6
+
+
+async def test_an_attempt_that_a_budget_refuses_is_none(prices):
+    books = cost(prices=prices)
+    llm = pipeline(books, USAGE, inner=[budget(tokens=1)])
+    with pytest.raises(e.BudgetExceededError):
+        await llm.complete("hi", max_tokens=10)
+    assert books.entries == ()
+
+
+async def test_a_cached_answer_without_usage_has_saved_nobody_knows_what(prices):
+    async def cached(request, call_next):
+        hit = answer("Hi", model="m")
+        hit.cached = True
+        return Response.completed(hit, request)
+
+    books = cost(prices=prices)
+    await pipeline(books, inner=[cached]).complete("hi")
+    assert [(entry.cost, entry.saved) for entry in books.entries] == [(0, None)]

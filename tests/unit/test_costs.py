@@ -423,3 +423,13 @@ def test_calls_add_up_to_the_last_digit(parts):
     total = sum(cost("gpt-4o", usage(*part)).total for part in parts)
     together = (sum(p for p, _ in parts), sum(c for _, c in parts))
     assert total == cost("gpt-4o", usage(*together)).total
+
+
+def test_rates_of_a_mode_alone_are_no_price():
+    table = PriceTable({"mine": [Rates(mode="batch", input=Decimal(1), output=Decimal(1))]})
+    assert price("mine", usage(1, 1), prices=table) is None
+    assert repr(table) == "PriceTable()"
+
+
+def test_a_cost_can_be_used_as_a_number():
+    assert float(cost("gpt-4o", usage(1000, 100))) == pytest.approx(0.0035)

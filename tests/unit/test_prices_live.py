@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from genai_prices import data_snapshot
 
 from scallion import _models
 from scallion._prices import PriceTable
+from scallion._prices_live import UnpricedError, rows_of
 from scallion.costs import load_prices, price
 from scallion.types import Usage
 
@@ -73,3 +75,19 @@ def test_the_packages_own_data_reads_the_same_for_every_model(live):
                     assert (ours.mode, ours.since) == (theirs.mode, theirs.since)
                     for rate in ("input", "output", "cache_read", "cache_write_1h", "web_search"):
                         assert getattr(ours.rates, rate) == getattr(theirs.rates, rate), name
+
+
+def test_what_cannot_be_said_in_rates_is_left_out_with_its_reason():
+    def model(prices):
+        return SimpleNamespace(id="x", prices=prices, price_variants=None)
+
+    for prices, reason in [
+        (SimpleNamespace(output_mtok=1), "no price of input tokens"),
+        (SimpleNamespace(input_mtok=1, requests_kcount=2), "billed by requests_kcount"),
+        (
+            [SimpleNamespace(constraint=SimpleNamespace(), prices=SimpleNamespace(input_mtok=1))],
+            "priced by SimpleNamespace",
+        ),
+    ]:
+        with pytest.raises(UnpricedError, match=reason):
+            rows_of(model(prices))

@@ -22,6 +22,7 @@ from scallion.tokens import (
     count_tokens_openai,
     estimate,
 )
+from scallion.types import FunctionCall, ToolCall
 
 HELLO = [{"role": "user", "content": "Say hello"}]
 MODELS = [
@@ -277,3 +278,38 @@ def test_counting_warns_of_nothing_where_ranks_are_at_hand():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert count_tokens("Say hello", "gpt-4o") == 2
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-4-5", "openrouter/z-ai/glm-4.6", "gpt-4o"])
+def test_without_ranks_tools_and_texts_are_approximated_for_every_family(model, monkeypatch):
+    tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}
+    request = Request(model, [{"role": "user", "content": "Say hello"}], {"tools": [tool]})
+    exact = estimate(request)
+    bare = _tokens_text.Encoder("o200k_base")
+    monkeypatch.setattr(bare, "_load", lambda: False)
+    monkeypatch.setattr(tokens, "encoder", lambda name: bare)
+    tokens._counter.cache_clear()
+    try:
+        found = estimate(request)
+    finally:
+        tokens._counter.cache_clear()
+    assert found.tokens == pytest.approx(exact.tokens, rel=0.25)
+    assert found.upper >= exact.tokens
+
+
+def test_arguments_that_are_not_json_and_values_that_json_cannot_say_are_counted():
+    function = {"name": "f", "arguments": "{not json"}
+    calls = [{"id": "1", "type": "function", "function": function}]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    assert estimate(Request("gpt-4o", [message])).tokens > 5
+    odd = {"role": "assistant", "content": None, "tool_calls": [{1: "\ud800", (2,): None}]}
+    assert estimate(Request("gpt-4o", [odd])).tokens > 0
+    named = {"role": "user", "content": "x", "name": "\ud800"}
+    assert estimate(Request("claude-sonnet-4-5", [named])).tokens > 0
+
+
+def test_tool_calls_may_be_objects():
+    call = ToolCall(id="1", type="function", function=FunctionCall(name="f", arguments="{}"))
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    as_dict = message | {"tool_calls": [call.to_dict()]}
+    assert estimate(Request("gpt-4o", [message])) == estimate(Request("gpt-4o", [as_dict]))

@@ -191,3 +191,41 @@ def test_parts_that_are_not_text_are_found_in_every_usual_shape():
     assert counted("claude-sonnet-4-5", pdf) == 2200
     text = {"type": "document", "source": {"type": "text", "data": "Say hello"}}
     assert counted("gpt-4o", text) == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"RIFF\x00\x00\x00\x00WEBPVP9 " + bytes(20),
+        b"\xff\xd8" + b"\x00" * 40,
+        b"\xff\xd8\xff\xff\xff\xd0\xff\x01" + b"\x00" * 20,
+        b"\x89PNG\r\n\x1a\n",
+    ],
+    ids=["a WebP of another kind", "a JPEG without markers", "a JPEG of padding", "a cut PNG"],
+)
+def test_an_image_that_does_not_tell_its_size_has_none(data):
+    assert size_of(url(data)) is None
+
+
+def test_what_is_not_base64_is_an_empty_file():
+    assert document("data:text/plain;base64,a===", 700).tokens == 700
+
+
+def test_every_part_counts_for_models_of_others():
+    def tokens(*parts):
+        request = Request("openrouter/google/gemini-2.5-pro", [{"role": "user", "content": parts}])
+        return estimate(request).tokens
+
+    text = {"type": "text", "text": "Look at this"}
+    plain = tokens(text)
+    sound = {"type": "input_audio", "input_audio": {"data": wav(3), "format": "wav"}}
+    assert tokens(text, {"type": "image_url", "image_url": {"url": url(png(512, 512))}}) > plain
+    assert tokens(text, sound) == pytest.approx(plain + 30, abs=2)
+    assert tokens(text, {"type": "file", "file": {"file_data": url(b"%PDF /Type /Page ")}}) > plain
+    assert tokens(text, {"type": "video_url", "video_url": {"url": url(bytes(4000))}}) > plain
+    source = {"type": "text", "data": "Say hello"}
+    assert tokens(text, {"type": "document", "source": source}) == plain + 2
+    assert tokens(text, {"type": "thinking", "thinking": "Hm."}) == plain
+    assert tokens(" Say hello") == tokens({"type": "text", "text": " Say hello"})
+    pdf = {"type": "base64", "data": url(b"%PDF /Type /Page ").partition(",")[2]}
+    assert tokens(text, {"type": "document", "source": pdf}) > plain + 500

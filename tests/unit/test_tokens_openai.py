@@ -177,6 +177,25 @@ def test_a_schema_that_contains_itself_comes_to_an_end():
     assert len(declared) < 1000
 
 
+def test_schemas_of_any_shape_are_written_somehow():
+    odd = {
+        "properties": {
+            "one": {"const": 1},
+            "any": 5,
+            "lost": {"$ref": "#/$defs/Nowhere"},
+            "open": {"type": "object", "description": "  "},
+        }
+    }
+    written = functions([{"name": "f", "description": None, "parameters": odd}])
+    assert "one?: 1" in written
+    assert "any?: any" in written
+    assert "lost?: any" in written
+    assert "open?: object" in written
+    assert answer_schema({"name": "x", "schema": [True, {"type": "null"}]}) == (
+        '## x\n\n[true,{"type":"null"}]'
+    )
+
+
 def test_an_answer_schema_is_written_without_what_strictness_implies():
     written = answer_schema(
         {
