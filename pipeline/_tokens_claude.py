@@ -10,6 +10,7 @@ requests by `tests/tools/fit_tokens.py`. For an exact count ask the provider
 from __future__ import annotations
 
 import json
+from operator import ne
 from typing import TYPE_CHECKING, Any
 
 from scallion import _tokens_media as media
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 # "PDF support" in Anthropic's documentation: text of 1,500 to 3,000 tokens a page, and an image.
 _PAGE = 2_200
 
+_SYSTEM = ("system", "developer")
 _LATER_SYSTEM = 4
 
 # The prompt that asks to cite a document, as recorded.
@@ -81,23 +83,12 @@ class ClaudeCounter:
         memory = self._messages if self.encoder.exact else None
         total = tally_messages(messages, memory, self.message)
         total.exact = False
-        turns, speaking, system = 0, "", False
+        turns, system, later = _turns(messages)
         if isinstance(params.get("system"), str | list):
             system = True
             total.add(self.message({"content": params["system"]}))
-        for message in messages:
-            role = message.get("role")
-            if role == "system" or role == "developer":  # noqa: PLR1714 - twice as fast
-                # The first ones become the system prompt, a later one a turn of its own.
-                system = True
-                total.tokens += _LATER_SYSTEM if turns else 0
-                continue
-            if role != "assistant":
-                role = "user"
-            if role != speaking:
-                turns, speaking = turns + 1, role
-        turns += speaking != "assistant"
-        total.guess(1 + 3 * turns + self._given.system * system, slack=1)
+        tokens = 1 + 3 * turns + self._given.system * system + _LATER_SYSTEM * later
+        total.guess(tokens, slack=1)
         self._extras(total, messages, params)
         return total
 
@@ -175,6 +166,24 @@ class ClaudeCounter:
             if self.encoder.exact:
                 self._declared.put(key, found, len(key))
         return found
+
+
+def _turns(messages: Sequence[Mapping[str, Any]]) -> tuple[int, bool, int]:
+    """How many turns there are, whether there is a system prompt, and later system messages."""
+    # Written for speed, like `tally_messages`.
+    roles = [message.get("role") for message in messages]
+    # The first ones become the system prompt, a later one a turn of its own.
+    first = next((at for at, role in enumerate(roles) if role not in _SYSTEM), len(roles))
+    rest = roles[first:]
+    later = 0
+    if not set(rest).isdisjoint(_SYSTEM):
+        later = sum(role in _SYSTEM for role in rest)
+        rest = [role for role in rest if role not in _SYSTEM]
+    # Messages of one speaker are one turn, and the model's own is there even if it is empty.
+    speakers = [role == "assistant" for role in rest]
+    turns = sum(map(ne, speakers, speakers[1:])) + bool(speakers)
+    turns += not speakers or not speakers[-1]
+    return turns, bool(first or later), later
 
 
 def declared(tool: Tool) -> str:

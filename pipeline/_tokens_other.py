@@ -114,7 +114,7 @@ class OtherCounter:
         total.guess(around.text, slack=around.most - around.text + 0.3 * total.tokens)
         if params.get("tools") or params.get("functions"):
             written = self._written(params)
-            total.guess(around.tools + around.schema * written, slack=60 + 0.5 * written)
+            total.guess(around.tools + around.schema * written, slack=110 + 0.5 * written)
         return total
 
     def message(self, message: Mapping[str, Any]) -> Tally:
