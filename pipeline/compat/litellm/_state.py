@@ -1,0 +1,18 @@
+"""The settings of `import litellm`: attributes of the module itself, which users assign to."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def setting(name: str, default: Any = None) -> Any:
+    """The present value of `litellm.<name>`."""
+    return getattr(sys.modules[__package__], name, default)
+
+
+def unsupported(what: str, way: str) -> NotImplementedError:
+    """The error for something of litellm's that is not here."""
+    return NotImplementedError(
+        f"litellm's {what} is not supported by scallion.compat.litellm: {way}"
+    )

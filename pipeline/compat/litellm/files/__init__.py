@@ -1,0 +1,1 @@
+"""The files API is not here; what others import from its module is."""

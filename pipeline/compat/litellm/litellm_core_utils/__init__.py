@@ -1,0 +1,1 @@
+"""litellm's inner modules, as far as others import them."""

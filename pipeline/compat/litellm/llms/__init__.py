@@ -1,0 +1,1 @@
+"""Where litellm keeps what it knows of providers."""

@@ -1,0 +1,1 @@
+"""Where litellm keeps its HTTP clients."""

@@ -1,0 +1,1 @@
+"""The Responses API is not supported: `responses()` says what to use."""
