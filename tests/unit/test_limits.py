@@ -100,17 +100,20 @@ async def test_at_the_end_no_timer_is_left(end):
 
 async def test_a_timer_that_goes_off_while_the_consumer_is_busy_is_nobodys():
     clock = ManualClock()
-    source = Timed(clock, [A], [A], 2, [A], [STOP])
-    llm = around(source, timeout(inter_chunk=3), clock=clock)
-    stream = llm.stream("hi")
+    source = Timed(clock, [A], [A], 2, [A], 60, [STOP])
+    stream = around(source, timeout(inter_chunk=3), clock=clock).stream("hi")
     seen = [await anext(stream), await anext(stream)]
 
     await clock.advance(100)
     assert asyncio.current_task().cancelling() == 0
     rest = asyncio.create_task(stream.collect())
-    await clock.advance(2)
+    await clock.advance(2 + 2.75)
+    assert not rest.done()
+    await clock.advance(0.25)
 
-    assert (await rest).text == "aaa"
+    with pytest.raises(TimeoutError) as caught:  # the next read is limited none the less
+        await rest
+    assert caught.value.partial.text == "aaa"
     assert len(seen) == 2
 
 
@@ -290,6 +293,13 @@ async def test_each_attempt_that_a_limit_ended_has_its_own_error():
     errors = [a.error for a in attempts[:4]]
     assert len(set(map(id, errors))) == 4
     assert [(e.limit, e.model) for e in errors] == [("first_token", m) for m in "aabb"]
+
+
+async def test_of_two_limits_at_the_same_moment_one_is_named_by_all():
+    error, (attempt,) = await Slow(a=[9]).read(timeout(total=2), timeout(total=2), deadline=2)
+
+    assert error.limit == "deadline"
+    assert attempt.error is error
 
 
 async def test_an_attempt_of_a_cancelled_call_is_cancelled():
