@@ -10,7 +10,7 @@ from scallion import Clock, Response, build_pipeline
 from scallion import exceptions as e
 from scallion._accumulate import accumulate, chunks_of
 from scallion.costs import PriceTable, register_price
-from scallion.middlewares import cost, fallback, retry
+from scallion.middlewares import Target, cost, fallback, retry
 from scallion.middlewares._cache import cache
 from scallion.middlewares._cache_entry import natural_chunks
 from scallion.stores import memory, sqlite
@@ -416,6 +416,18 @@ async def test_calls_that_sample_can_be_left_alone():
         assert (await llm.complete("hi", **params)).cached
 
 
+async def test_hits_of_calls_that_sample_are_counted_and_said_once(caplog):
+    layer = cache()
+    llm = pipeline(Provider(), layer)
+    with caplog.at_level(logging.INFO, "scallion"):
+        for _ in range(3):
+            await llm.complete("hi")
+            await llm.complete("hi", temperature=0)
+    assert (layer.stats.hits, layer.stats.sampled) == (4, 2)
+    (record,) = caplog.records
+    assert "sampled=False" in record.getMessage()
+
+
 # ------------------------------------------------------------------------------------- settings
 
 
@@ -483,6 +495,104 @@ def test_it_pickles_with_its_arguments(tmp_path):
     again = pickle.loads(pickle.dumps(layer))
     assert repr(again) == repr(layer)
     assert again.arguments["ttl"] == 5
+
+
+def test_a_key_does_not_go_into_a_pickle():
+    fernet = type("Fernet", (Rot13,), {"__module__": "cryptography.fernet"})
+    layer = cache(cipher=fernet())
+    with pytest.raises(pickle.PicklingError, match="cipher"):
+        pickle.dumps(layer)
+    assert pickle.loads(pickle.dumps(cache(cipher=Rot13()))).arguments.keys() == {"cipher"}
+
+
+class Rot13:
+    """Has no key in it."""
+
+    def encrypt(self, data):
+        return data[::-1]
+
+    def decrypt(self, token):
+        return token[::-1]
+
+
+# ------------------------------------------------------------------ who may answer behind the cache
+
+
+def choosing(store, *targets, model=None, provider=None, **settings):
+    return build_pipeline(
+        [cache(store), fallback(list(targets), **settings)],
+        provider=provider or Provider(),
+        model=model,
+    )
+
+
+@pytest.mark.parametrize("model", [None, "m"])
+@pytest.mark.parametrize(
+    ("targets", "settings"),
+    [
+        (["b"], {}),
+        (["a", "b"], {}),
+        ([Target("a", params={"seed": 1})], {}),
+        ([Target("a", provider=Provider())], {}),
+        ([Target("a", on=e.RateLimitError)], {}),
+        (["a"], {"on": (e.RateLimitError, e.ServerError)}),
+        ([build_pipeline(provider=Provider(), model="a")], {}),
+        ([build_pipeline([fallback(["c"])], provider=Provider(), model="a")], {}),
+    ],
+)
+async def test_stacks_that_may_answer_otherwise_do_not_share_answers(model, targets, settings):
+    store = memory()
+    own = Provider()
+    own.__class__ = type("Own", (Provider,), {})
+    assert not (await choosing(store, "a", model=model, provider=own).complete("hi")).cached
+    assert (await choosing(store, "a", model=model, provider=own).complete("hi")).cached
+    other = choosing(store, *targets, model=model, provider=own, **settings)
+    assert not (await other.complete("hi")).cached
+    assert (await other.complete("hi")).cached
+
+
+async def test_a_nested_pipeline_that_has_a_model_needs_none_outside():
+    provider = Provider()
+    for inner in (
+        build_pipeline(provider=provider, model="m"),
+        build_pipeline([fallback(["m"])], provider=provider),
+        build_pipeline(provider=build_pipeline(provider=provider, model="m")),
+    ):
+        llm = build_pipeline([cache()], provider=inner)
+        await llm.complete("hi")
+        assert (await llm.complete("hi")).cached
+
+
+async def test_a_call_that_nobody_is_known_to_choose_a_model_for_is_left_alone(caplog):
+    async def chooses(request, call_next):
+        return await call_next(request.replace(model="m"))
+
+    store, layer = memory(), cache()
+    llm = build_pipeline([layer, chooses], provider=Provider())
+    for _ in range(2):
+        assert not (await llm.complete("hi")).cached
+    assert layer.stats.bypassed == 2
+    assert len(caplog.records) == 1
+    assert "no model" in caplog.text
+    with pytest.raises(e.InvalidRequestError, match="cannot be recorded: no model"):
+        await build_pipeline([cache(store, mode="record"), chooses]).complete("hi")
+
+    llm = build_pipeline([cache(key=lambda request, **_: "mine"), chooses], provider=Provider())
+    await llm.complete("hi")
+    assert (await llm.complete("hi")).cached
+
+
+async def test_a_replay_shows_that_the_targets_have_changed():
+    store = memory()
+
+    def stack(mode, *targets):
+        layers = [cache(store, mode=mode), fallback(list(targets))]
+        return build_pipeline(layers, provider=Provider())
+
+    await stack("record", "a", Target("b", params={"seed": 1})).complete("hi")
+    assert (await stack("replay", "a", Target("b", params={"seed": 1})).complete("hi")).cached
+    with pytest.raises(e.CacheMissError, match=r'-      "model": "a"'):
+        await stack("replay", "x", Target("b", params={"seed": 1})).complete("hi")
 
 
 # ------------------------------------------------------------------------------- a store that fails
