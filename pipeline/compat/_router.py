@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from scallion._clock import Clock
-    from scallion._pipeline import Handler, ResponseStream
+    from scallion._pipeline import Handler, Middleware, ResponseStream
     from scallion._request import Request
     from scallion._response import Response
     from scallion.types import Message, ModelResponse, StreamChunk
@@ -179,7 +179,7 @@ class Router:
         self,
         model: str,
         messages: str | Iterable[Mapping[str, Any] | Message],
-        stream: bool = False,
+        stream: bool = False,  # noqa: FBT001, FBT002 - litellm's signature
         **params: Any,
     ) -> Any:
         """Ask a group.
@@ -227,7 +227,7 @@ class Router:
         self,
         model: str,
         messages: str | Iterable[Mapping[str, Any] | Message],
-        stream: bool = False,
+        stream: bool = False,  # noqa: FBT001, FBT002 - litellm's signature
         **params: Any,
     ) -> Any:
         """As `acompletion`, for callers without an event loop; a stream is a plain iterator."""
@@ -253,7 +253,10 @@ class Router:
     def _pipeline_of(self, group: str) -> Pipeline:
         pipeline = self._pipelines.get(group)
         if pipeline is None:
-            layers = [retry(attempts=self.num_retries + 1, on=self._wait), self._ask_deployment]
+            layers: list[Middleware] = [
+                retry(attempts=self.num_retries + 1, on=self._wait),
+                self._ask_deployment,
+            ]
             targets = self._targets(group)
             pipeline = build_pipeline(
                 [fallback(targets), *layers] if targets else layers, clock=self._clock

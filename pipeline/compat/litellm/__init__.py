@@ -31,7 +31,7 @@ from ._logging import _turn_on_debug as _turn_on_debug
 from ._logging import print_verbose as print_verbose
 from ._logging import verbose_logger as verbose_logger
 from ._not_chat import *  # noqa: F403
-from ._version import version as __version__
+from ._version import version as _version_text
 from .caching import Cache as Cache
 from .caching import DualCache as DualCache
 from .caching import InMemoryCache as InMemoryCache
@@ -87,6 +87,8 @@ from .utils import supports_web_search as supports_web_search
 from .utils import token_counter as token_counter
 from .utils import trim_messages as trim_messages
 from .utils import validate_environment as validate_environment
+
+__version__ = _version_text
 
 # `from litellm import litellm` is found in the wild.
 litellm = sys.modules[__name__]

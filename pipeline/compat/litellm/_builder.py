@@ -54,7 +54,7 @@ def stream_chunk_builder(
     message.content = message.content if message.content is not None else ""
     if message.tool_calls and not message.content:
         message.content = None
-    built.usage = finished_usage(
+    usage = finished_usage(
         getattr(built, "usage", None),
         model=str(built.model or ""),
         text=message.content,
@@ -62,6 +62,7 @@ def stream_chunk_builder(
         messages=messages,
         count_prompt_tokens=count_prompt_tokens,
     )
+    built.__setattr__("usage", usage)
     hidden = getattr(chunks[0], "_hidden_params", None)
     built._hidden_params = dict(hidden) if isinstance(hidden, dict) else {}
     return built

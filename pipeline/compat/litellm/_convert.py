@@ -75,7 +75,7 @@ def message_from_scallion(message: ours.Message) -> Message:
         audio=_audio(message.audio),
         reasoning_content=message.reasoning_content or message.reasoning,
         thinking_blocks=thinking_blocks(message.provider_content),
-        annotations=message.annotations,  # type: ignore[arg-type]
+        annotations=message.annotations,
         provider_specific_fields=specific or None,
         **extra,
     )
@@ -213,7 +213,7 @@ class ChunkConverter:
             audio=delta.audio,  # type: ignore[arg-type]
             reasoning_content=delta.reasoning_content or delta.reasoning,
             thinking_blocks=thinking_blocks(delta.provider_content),
-            annotations=delta.annotations,  # type: ignore[arg-type]
+            annotations=delta.annotations,
             **{"provider_specific_fields": None, **optional},
         )
         return StreamingChoices(index=choice.index, delta=made, logprobs=choice.logprobs)

@@ -20,11 +20,12 @@ def translated(
     made = _made(error, model, provider)
     made.max_retries = max_retries
     made.__cause__ = error
-    return made
+    failure: BaseException = made
+    return failure
 
 
 def _made(error: ours.LLMClientError, model: str | None, provider: str) -> Any:
-    name = f"{_shown(provider)}Exception"
+    name = f"{shown(provider)}Exception"
     message = f"{name} - {error.message}"
     if not isinstance(error, ours.ProviderError):
         return theirs.BadRequestError(error.message, model, provider)
@@ -57,7 +58,7 @@ def _made(error: ours.LLMClientError, model: str | None, provider: str) -> Any:
         )
     if isinstance(error, ours.ModelNotFoundError):
         return theirs.NotFoundError(f"NotFoundError: {message}", model, provider, response)
-    if status == 408 or status == 504:
+    if status in (408, 504):
         return theirs.Timeout(
             f"Timeout Error: {message}", model, provider, exception_status_code=status
         )
@@ -96,5 +97,6 @@ def _response(status: int | None, headers: dict[str, str]) -> Response | None:
     return Response(status_code=status, headers=headers, request=request)
 
 
-def _shown(provider: str) -> str:
+def shown(provider: str) -> str:
+    """A provider's name as litellm's messages have it."""
     return {"openai": "OpenAI", "anthropic": "Anthropic"}.get(provider, provider.capitalize())

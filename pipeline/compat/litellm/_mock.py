@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import exceptions
+from ._errors import shown
 from .types.utils import (
     Choices,
     Delta,
@@ -114,8 +115,7 @@ def raise_if_named(mock: Any, model: str, provider: str) -> None:
         if isinstance(mock, tuple(exceptions.LITELLM_EXCEPTION_TYPES)):
             raise mock
         raise exceptions.InternalServerError(
-            f"InternalServerError: {provider.capitalize()}Exception - litellm.MockException: "
-            f"{mock}",
+            f"InternalServerError: {shown(provider)}Exception - litellm.MockException: {mock}",
             provider,
             model,
         ) from mock

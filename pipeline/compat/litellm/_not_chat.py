@@ -39,12 +39,12 @@ def text_completion(
     custom_llm_provider: Any = None,
     *args: Any,
     **kwargs: Any,
-) -> NoReturn:  # noqa: ARG001
+) -> NoReturn:
     """Not supported."""
     raise _only_chat("text_completion")
 
 
-async def atext_completion(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+async def atext_completion(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("atext_completion")
 
@@ -65,68 +65,68 @@ def embedding(
     litellm_call_id: Any = None,
     logger_fn: Any = None,
     **kwargs: Any,
-) -> NoReturn:  # noqa: ARG001
+) -> NoReturn:
     """Not supported."""
     raise _only_chat("embedding")
 
 
-async def aembedding(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+async def aembedding(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("aembedding")
 
 
-def image_generation(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+def image_generation(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("image_generation")
 
 
-async def aimage_generation(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+async def aimage_generation(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("aimage_generation")
 
 
-def transcription(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+def transcription(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("transcription")
 
 
-async def atranscription(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+async def atranscription(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("atranscription")
 
 
-def speech(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+def speech(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("speech")
 
 
-async def aspeech(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+async def aspeech(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("aspeech")
 
 
 def moderation(
     input: str, model: str | None = None, api_key: str | None = None, **kwargs: Any
-) -> NoReturn:  # noqa: ARG001
+) -> NoReturn:
     """Not supported."""
     raise _only_chat("moderation")
 
 
-async def amoderation(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+async def amoderation(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("amoderation")
 
 
-def rerank(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+def rerank(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("rerank")
 
 
-async def arerank(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+async def arerank(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("arerank")
 
 
-async def ahealth_check(*args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG001
+async def ahealth_check(*args: Any, **kwargs: Any) -> NoReturn:
     """Not supported."""
     raise _only_chat("ahealth_check")

@@ -17,26 +17,118 @@ from .litellm_core_utils.get_supported_openai_params import (
 
 # OpenAI's parameters, as litellm lists them.
 OPENAI = frozenset(
-    """temperature top_p n stream_options stop max_completion_tokens max_tokens modalities
-    prediction audio presence_penalty frequency_penalty logit_bias user reasoning_effort verbosity
-    response_format seed tools tool_choice logprobs top_logprobs parallel_tool_calls
-    web_search_options safety_identifier service_tier store prompt_cache_key functions function_call
-    thinking""".split()
+    [
+        "temperature",
+        "top_p",
+        "n",
+        "stream_options",
+        "stop",
+        "max_completion_tokens",
+        "max_tokens",
+        "modalities",
+        "prediction",
+        "audio",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "user",
+        "reasoning_effort",
+        "verbosity",
+        "response_format",
+        "seed",
+        "tools",
+        "tool_choice",
+        "logprobs",
+        "top_logprobs",
+        "parallel_tool_calls",
+        "web_search_options",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "prompt_cache_key",
+        "functions",
+        "function_call",
+        "thinking",
+    ]
 )
 # What is for litellm itself, or for nobody: never sent.
 OWN = frozenset(
-    """model messages stream timeout request_timeout stream_timeout deployment_id extra_headers
-    headers extra_body extra_query base_url api_base api_version api_key organization
-    custom_llm_provider model_list metadata litellm_metadata tags max_retries num_retries fallbacks
-    context_window_fallback_dict mock_response mock_tool_calls mock_timeout mock_delay caching cache
-    no-log no_log litellm_call_id litellm_logging_obj litellm_trace_id litellm_session_id logger_fn
-    verbose id acompletion model_info proxy_server_request drop_params additional_drop_params
-    allowed_openai_params input_cost_per_token output_cost_per_token input_cost_per_second
-    output_cost_per_second base_model ttl hf_model_name custom_prompt_dict roles
-    supports_system_message merge_reasoning_content_in_choices disable_fallbacks specific_deployment
-    model_group shared_session enable_json_schema_validation include_server_side_tool_invocations
-    retry_policy retry_strategy rpm tpm weight max_budget budget_duration cooldown_time
-    prompt_id prompt_variables ssl_verify""".split()
+    [
+        "model",
+        "messages",
+        "stream",
+        "timeout",
+        "request_timeout",
+        "stream_timeout",
+        "deployment_id",
+        "extra_headers",
+        "headers",
+        "extra_body",
+        "extra_query",
+        "base_url",
+        "api_base",
+        "api_version",
+        "api_key",
+        "organization",
+        "custom_llm_provider",
+        "model_list",
+        "metadata",
+        "litellm_metadata",
+        "tags",
+        "max_retries",
+        "num_retries",
+        "fallbacks",
+        "context_window_fallback_dict",
+        "mock_response",
+        "mock_tool_calls",
+        "mock_timeout",
+        "mock_delay",
+        "caching",
+        "cache",
+        "no-log",
+        "no_log",
+        "litellm_call_id",
+        "litellm_logging_obj",
+        "litellm_trace_id",
+        "litellm_session_id",
+        "logger_fn",
+        "verbose",
+        "id",
+        "acompletion",
+        "model_info",
+        "proxy_server_request",
+        "drop_params",
+        "additional_drop_params",
+        "allowed_openai_params",
+        "input_cost_per_token",
+        "output_cost_per_token",
+        "input_cost_per_second",
+        "output_cost_per_second",
+        "base_model",
+        "ttl",
+        "hf_model_name",
+        "custom_prompt_dict",
+        "roles",
+        "supports_system_message",
+        "merge_reasoning_content_in_choices",
+        "disable_fallbacks",
+        "specific_deployment",
+        "model_group",
+        "shared_session",
+        "enable_json_schema_validation",
+        "include_server_side_tool_invocations",
+        "retry_policy",
+        "retry_strategy",
+        "rpm",
+        "tpm",
+        "weight",
+        "max_budget",
+        "budget_duration",
+        "cooldown_time",
+        "prompt_id",
+        "prompt_variables",
+        "ssl_verify",
+    ]
 )
 # What would change the answer, and is not supported: better an error than another answer.
 _REFUSED = {

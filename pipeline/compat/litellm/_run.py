@@ -249,7 +249,7 @@ async def acompletion(kwargs: dict[str, Any]) -> ModelResponse | CustomStreamWra
     for changed in _next_calls(kwargs, failure):
         try:
             return await _acompletion_once(changed)
-        except Exception as error:  # noqa: BLE001 - the last one is raised
+        except Exception as error:
             failure = error
     raise failure
 
@@ -336,7 +336,7 @@ def completion(kwargs: dict[str, Any]) -> ModelResponse | CustomStreamWrapper:
     for changed in _next_calls(kwargs, failure):
         try:
             return _completion_once(changed)
-        except Exception as error:  # noqa: BLE001 - the last one is raised
+        except Exception as error:
             failure = error
     raise failure
 
@@ -414,7 +414,7 @@ def _mocked(
 
 def _collect(chunk: ModelResponseStream, text: list[str], thought: list[str]) -> None:
     for choice in chunk.choices:
-        delta: Any = choice.delta  # type: ignore[attr-defined]
+        delta: Any = choice.delta
         if delta.content:
             text.append(delta.content)
         if reasoning := delta.get("reasoning_content"):

@@ -50,19 +50,16 @@ def cost_per_token(
     del rerank_billed_units, call_type, audio_transcription_file_duration, data_residency
     del vertex_location, response, request_model, bedrock_model_info
     if usage_object is None:
-        usage_object = Usage(
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
-            total_tokens=prompt_tokens + completion_tokens,
-            **{
-                name: value
-                for name, value in (
-                    ("cache_creation_input_tokens", cache_creation_input_tokens),
-                    ("cache_read_input_tokens", cache_read_input_tokens),
-                )
-                if value
-            },
-        )
+        counts: dict[str, Any] = {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        }
+        if cache_creation_input_tokens:
+            counts["cache_creation_input_tokens"] = cache_creation_input_tokens
+        if cache_read_input_tokens:
+            counts["cache_read_input_tokens"] = cache_read_input_tokens
+        usage_object = Usage(**counts)
     if custom_cost_per_token is not None:
         return (
             custom_cost_per_token["input_cost_per_token"] * usage_object.prompt_tokens,
@@ -211,7 +208,7 @@ def completion_cost(
                 service_tier=service_tier or answer.get("service_tier"),
             )
             return costs[0] + costs[1]
-        except Exception as error:  # noqa: BLE001 - another name may be known
+        except Exception as error:
             failure = failure or error
     assert failure is not None
     raise failure
@@ -271,5 +268,5 @@ def response_cost_calculator(response_object: Any, model: str, **settings: Any) 
     del settings
     try:
         return completion_cost(response_object, model)
-    except Exception:  # noqa: BLE001 - a missing price must not fail a call that was answered
+    except Exception:
         return None

@@ -234,7 +234,7 @@ class UnprocessableEntityError(_Retried, _Labels, openai.UnprocessableEntityErro
         )
 
 
-class Timeout(_Retried, _Labels, openai.APITimeoutError):  # type: ignore[misc]
+class Timeout(_Retried, _Labels, openai.APITimeoutError):
     """The answer did not come in time."""
 
     def __init__(
@@ -406,7 +406,7 @@ class ContentPolicyViolationError(BadRequestError):
         self.provider_specific_fields = provider_specific_fields
 
 
-class ServiceUnavailableError(_Retried, _Labels, openai.APIStatusError):  # type: ignore[misc]
+class ServiceUnavailableError(_Retried, _Labels, openai.APIStatusError):
     """503."""
 
     _status = 503
@@ -437,7 +437,7 @@ class ServiceUnavailableError(_Retried, _Labels, openai.APIStatusError):  # type
         )
 
 
-class BadGatewayError(_Retried, _Labels, openai.APIStatusError):  # type: ignore[misc]
+class BadGatewayError(_Retried, _Labels, openai.APIStatusError):
     """502."""
 
     def __init__(
@@ -463,7 +463,7 @@ class BadGatewayError(_Retried, _Labels, openai.APIStatusError):  # type: ignore
         )
 
 
-class InternalServerError(_Retried, _Labels, openai.InternalServerError):  # type: ignore[misc]
+class InternalServerError(_Retried, _Labels, openai.InternalServerError):
     """500."""
 
     def __init__(
@@ -493,7 +493,7 @@ class InternalServerError(_Retried, _Labels, openai.InternalServerError):  # typ
         self.type = "internal_server_error"
 
 
-class APIError(_Retried, _Labels, openai.APIError):  # type: ignore[misc]
+class APIError(_Retried, _Labels, openai.APIError):
     """Any other failure."""
 
     def __init__(
@@ -523,7 +523,7 @@ class APIError(_Retried, _Labels, openai.APIError):  # type: ignore[misc]
     _prefix = "APIError"
 
 
-class APIConnectionError(_Retried, _Labels, openai.APIConnectionError):  # type: ignore[misc]
+class APIConnectionError(_Retried, _Labels, openai.APIConnectionError):
     """The provider could not be reached."""
 
     def __init__(
@@ -549,7 +549,7 @@ class APIConnectionError(_Retried, _Labels, openai.APIConnectionError):  # type:
         )
 
 
-class APIResponseValidationError(_Retried, _Labels, openai.APIResponseValidationError):  # type: ignore[misc]
+class APIResponseValidationError(_Retried, _Labels, openai.APIResponseValidationError):
     """The answer is not what it should be."""
 
     def __init__(
@@ -709,9 +709,9 @@ class GuardrailRaisedException(Exception):
         self,
         guardrail_name: str | None = None,
         message: str = "",
-        should_wrap_with_default_message: bool = True,  # noqa: FBT001, FBT002 - litellm's signature
+        should_wrap_with_default_message: bool = True,
         status_code: int = 400,
-        blocked_content: bool = False,  # noqa: FBT001, FBT002
+        blocked_content: bool = False,
     ) -> None:
         self.guardrail_name = guardrail_name
         self.status_code = status_code
@@ -756,7 +756,7 @@ class MidStreamFallbackError(ServiceUnavailableError):
         max_retries: int | None = None,
         num_retries: int | None = None,
         generated_content: str = "",
-        is_pre_first_chunk: bool = False,  # noqa: FBT001, FBT002 - litellm's signature
+        is_pre_first_chunk: bool = False,
     ) -> None:
         super().__init__(
             message, llm_provider, model, response, litellm_debug_info, max_retries, num_retries

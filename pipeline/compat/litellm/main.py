@@ -181,9 +181,9 @@ def mock_completion(
 
 def batch_completion(
     model: str,
-    messages: list[Any] = [],
+    messages: list[Any] = [],  # noqa: B006 - litellm's signature; never changed
     max_workers: int = 100,
-    **kwargs: Any,  # noqa: B006
+    **kwargs: Any,
 ) -> list[Any]:
     """Ask the same model with several conversations at once.
 

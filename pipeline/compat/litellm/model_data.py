@@ -85,7 +85,8 @@ def row_of(name: str, provider: str) -> dict[str, Any] | None:
     row: dict[str, Any] = {"litellm_provider": provider, "mode": _mode(name)}
     if info is not None:
         row |= _facts(info)
-    for mode, suffix in {None: "", **_MODES}.items():
+    modes: list[tuple[str | None, str]] = [(None, ""), *_MODES.items()]
+    for mode, suffix in modes:
         found = default_table().row(name, provider, mode=mode)
         if found is not None and found.mode == mode:
             row |= _costs(found, suffix)

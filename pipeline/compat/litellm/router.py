@@ -35,6 +35,16 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _DEFAULT_RETRIES = 2
+_SETTINGS = [
+    "routing_strategy",
+    "allowed_fails",
+    "cooldown_time",
+    "num_retries",
+    "timeout",
+    "retry_after",
+    "fallbacks",
+    "context_window_fallbacks",
+]
 _LONGEST_WAIT = 8.0
 _GENERAL = RouterGeneralSettings()
 _ROUTING_ONLY = frozenset({"weight", "rpm", "tpm", "max_parallel_requests", "max_budget"})
@@ -169,7 +179,7 @@ class Router:
         model: str,
         messages: list[Any],
         stream: bool = False,
-        **kwargs: Any,  # noqa: FBT001, FBT002
+        **kwargs: Any,
     ) -> Any:
         """Ask a group of deployments.
 
@@ -190,7 +200,7 @@ class Router:
                     continue
                 try:
                     answer = await setting("acompletion")(**value)
-                except Exception as error:  # noqa: BLE001 - the plan decides what becomes of it
+                except Exception as error:
                     step = steps.throw(error)
                 else:
                     step = steps.send(answer)
@@ -210,7 +220,7 @@ class Router:
                     continue
                 try:
                     answer = setting("completion")(**value)
-                except Exception as error:  # noqa: BLE001 - the plan decides what becomes of it
+                except Exception as error:
                     step = steps.throw(error)
                 else:
                     step = steps.send(answer)
@@ -227,7 +237,7 @@ class Router:
         async def ask(model: str, each: Any) -> Any:
             try:
                 return await self.acompletion(model=model, messages=each, **kwargs)
-            except Exception as error:  # noqa: BLE001 - it stands in the list of answers
+            except Exception as error:
                 return error
 
         answers = [
@@ -303,7 +313,7 @@ class Router:
     def get_model_ids(
         self,
         model_name: str | None = None,
-        exclude_team_models: bool = False,  # noqa: FBT001, FBT002 - litellm's signature
+        exclude_team_models: bool = False,
     ) -> list[str]:
         """The ids of the deployments."""
         del exclude_team_models
@@ -339,7 +349,8 @@ class Router:
             RouterRateLimitError: all of its deployments rest.
         """
         del messages, input, specific_deployment, request_kwargs
-        return self._pick(model).entry
+        entry: dict[str, Any] = self._pick(model).entry
+        return entry
 
     async def async_get_available_deployment(
         self,
@@ -351,13 +362,11 @@ class Router:
     ) -> dict[str, Any]:
         """See `get_available_deployment`."""
         del messages, input, specific_deployment, request_kwargs
-        return self._pick(model).entry
+        return self.get_available_deployment(model)
 
     def get_settings(self) -> dict[str, Any]:
         """The settings that can be changed."""
-        names = ("routing_strategy", "allowed_fails", "cooldown_time", "num_retries", "timeout")
-        names = (*names, "retry_after", "fallbacks", "context_window_fallbacks")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _SETTINGS}
 
     def update_settings(self, **kwargs: Any) -> None:
         """Change settings."""
@@ -418,7 +427,7 @@ class Router:
         for target in self._targets(model, failure, kwargs.get("fallbacks")):
             try:
                 return (yield from self._ask_group(target, kwargs))
-            except Exception as error:  # noqa: BLE001 - the last one is raised
+            except Exception as error:
                 failure = error
         raise failure
 
@@ -529,9 +538,23 @@ class Router:
 
 
 _ENDPOINTS = frozenset(
-    """aembedding embedding aimage_generation image_generation atranscription aspeech amoderation
-    atext_completion arerank aresponses responses acreate_batch acreate_file
-    abatch_completion_fastest_response schedule_acompletion""".split()
+    [
+        "aembedding",
+        "embedding",
+        "aimage_generation",
+        "image_generation",
+        "atranscription",
+        "aspeech",
+        "amoderation",
+        "atext_completion",
+        "arerank",
+        "aresponses",
+        "responses",
+        "acreate_batch",
+        "acreate_file",
+        "abatch_completion_fastest_response",
+        "schedule_acompletion",
+    ]
 )
 
 

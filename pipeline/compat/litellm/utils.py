@@ -351,7 +351,7 @@ def decode(
     model: str = "",
     tokens: Sequence[int] = (),
     custom_tokenizer: dict[str, Any] | None = None,
-    skip_special_tokens: bool = True,  # noqa: FBT001, FBT002 - litellm's signature
+    skip_special_tokens: bool = True,
 ) -> str:
     """The text of tokens."""
     del model
@@ -360,7 +360,8 @@ def decode(
             list(tokens), skip_special_tokens=skip_special_tokens
         )
         return text
-    return _encoding().decode(list(tokens))
+    decoded: str = _encoding().decode(list(tokens))
+    return decoded
 
 
 def _encoding() -> Any:
@@ -408,7 +409,7 @@ def trim_messages(
     messages: list[Any],
     model: str | None = None,
     trim_ratio: float = 0.75,
-    return_response_tokens: bool = False,  # noqa: FBT001, FBT002 - litellm's signature
+    return_response_tokens: bool = False,
     max_tokens: int | None = None,
 ) -> Any:
     """Not supported: what to forget is the application's choice."""

@@ -46,7 +46,7 @@ class DualCache:
         self.in_memory_cache = in_memory_cache or InMemoryCache(default_ttl=default_in_memory_ttl)
         self.redis_cache = None
 
-    def set_cache(self, key: str, value: Any, local_only: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
+    def set_cache(self, key: str, value: Any, local_only: bool = False, **kwargs: Any) -> None:
         """Keep a value."""
         del local_only
         self.in_memory_cache.set_cache(key, value, **kwargs)
@@ -61,7 +61,7 @@ class DualCache:
         key: str,
         value: Any,
         local_only: bool = False,
-        **kwargs: Any,  # noqa: FBT001, FBT002
+        **kwargs: Any,
     ) -> None:
         """See `set_cache`."""
         self.set_cache(key, value, local_only, **kwargs)

@@ -14,8 +14,8 @@ class CustomLogger:
 
     def __init__(
         self,
-        turn_off_message_logging: bool = False,  # noqa: FBT001, FBT002 - litellm's signature
-        message_logging: bool = True,  # noqa: FBT001, FBT002
+        turn_off_message_logging: bool = False,
+        message_logging: bool = True,
         **kwargs: Any,
     ) -> None:
         self.message_logging = message_logging

@@ -6,22 +6,83 @@ from typing import Literal
 
 from ..._connect import OPENAI_COMPATIBLE
 
-_OPENAI = """frequency_penalty logit_bias logprobs top_logprobs max_tokens max_completion_tokens
-modalities prediction n presence_penalty seed stop stream stream_options temperature top_p tools
-tool_choice function_call functions max_retries extra_headers parallel_tool_calls audio
-web_search_options service_tier safety_identifier prompt_cache_key prompt_cache_retention store
-response_format""".split()
+_OPENAI = [
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "max_tokens",
+    "max_completion_tokens",
+    "modalities",
+    "prediction",
+    "n",
+    "presence_penalty",
+    "seed",
+    "stop",
+    "stream",
+    "stream_options",
+    "temperature",
+    "top_p",
+    "tools",
+    "tool_choice",
+    "function_call",
+    "functions",
+    "max_retries",
+    "extra_headers",
+    "parallel_tool_calls",
+    "audio",
+    "web_search_options",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "store",
+    "response_format",
+]
 # o1, o3, …: no sampling, and no log probabilities.
 _NOT_O_SERIES = frozenset(
-    """frequency_penalty logprobs top_logprobs presence_penalty top_p parallel_tool_calls""".split()
+    [
+        "frequency_penalty",
+        "logprobs",
+        "top_logprobs",
+        "presence_penalty",
+        "top_p",
+        "parallel_tool_calls",
+    ]
 )
 _NOT_GPT_5 = frozenset(
-    """frequency_penalty logit_bias logprobs top_logprobs modalities prediction presence_penalty
-    stop top_p audio web_search_options""".split()
+    [
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "modalities",
+        "prediction",
+        "presence_penalty",
+        "stop",
+        "top_p",
+        "audio",
+        "web_search_options",
+    ]
 )
-_ANTHROPIC = """stream stop temperature top_p max_tokens max_completion_tokens tools tool_choice
-extra_headers parallel_tool_calls response_format user web_search_options speed context_management
-cache_control""".split()
+_ANTHROPIC = [
+    "stream",
+    "stop",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "tools",
+    "tool_choice",
+    "extra_headers",
+    "parallel_tool_calls",
+    "response_format",
+    "user",
+    "web_search_options",
+    "speed",
+    "context_management",
+    "cache_control",
+]
 
 
 def get_supported_openai_params(

@@ -55,7 +55,7 @@ class LoggingCallbackManager:
         self,
         callback_list: list[Any],
         obj: Any,
-        require_self: bool = True,  # noqa: FBT001, FBT002 - litellm's signature
+        require_self: bool = True,
     ) -> None:
         """Take `obj`, or its methods, out of a list."""
         for callback in list(callback_list):
@@ -66,7 +66,7 @@ class LoggingCallbackManager:
     def remove_callback_from_all_lists(
         self,
         obj: Any,
-        require_self: bool = False,  # noqa: FBT001, FBT002 - litellm's signature
+        require_self: bool = False,
     ) -> None:
         """Take `obj` out of every list."""
         for name in _LISTS:

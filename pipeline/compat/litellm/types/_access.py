@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class ItemAccess:
     """`thing["name"]`, `thing.get("name")` and `"name" in thing`."""
+
+    if TYPE_CHECKING:
+        # Pydantic's constructor, and the extra fields that these models allow.
+        def __init__(self, **fields: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
 
     def __contains__(self, key: str) -> bool:
         return hasattr(self, key)
@@ -27,4 +32,4 @@ class Access(ItemAccess):
 
     def json(self, **options: Any) -> Any:
         """The fields as a dict, and not a text: that is how litellm has it."""
-        return self.model_dump(**options)  # type: ignore[attr-defined]
+        return self.model_dump(**options)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any, Required
 
 from pydantic import BaseModel, ConfigDict
-from typing_extensions import Required, TypedDict
+from typing_extensions import TypedDict
 
 from ._access import ItemAccess
 
 
 class _Model(ItemAccess, BaseModel):
     model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Any) -> None: ...
 
 
 class ModelInfo(_Model):
@@ -46,7 +50,7 @@ class GenericLiteLLMParams(_Model):
     mock_response: Any = None
 
 
-class LiteLLM_Params(GenericLiteLLMParams):  # noqa: N801 - litellm's name
+class LiteLLM_Params(GenericLiteLLMParams):
     """The same, with the model's name."""
 
     model: str
@@ -152,7 +156,7 @@ class RouterRateLimitError(ValueError):
         self,
         model: str,
         cooldown_time: float,
-        enable_pre_call_checks: bool = False,  # noqa: FBT001, FBT002 - litellm's signature
+        enable_pre_call_checks: bool = False,
         cooldown_list: list[Any] | None = None,
         **more: Any,
     ) -> None:
@@ -165,3 +169,16 @@ class RouterRateLimitError(ValueError):
             f"No deployments available for selected model, Try again in {cooldown_time} seconds. "
             f"Passed model={model}."
         )
+
+
+__all__ = [
+    "AllowedFailsPolicy",
+    "Deployment",
+    "DeploymentTypedDict",
+    "GenericLiteLLMParams",
+    "LiteLLMParamsTypedDict",
+    "LiteLLM_Params",
+    "RetryPolicy",
+    "RouterGeneralSettings",
+    "RouterRateLimitError",
+]

@@ -330,7 +330,7 @@ class Choices(Access, SafeAttributeModel):
         mapped = "stop" if finish_reason is None else map_finish_reason(finish_reason)
         if finish_reason is not None and mapped != finish_reason:
             native = {"native_finish_reason": finish_reason}
-            if finish_reason not in ("eos",):
+            if finish_reason != "eos":
                 provider_specific_fields = {**native, **(provider_specific_fields or {})}
         if message is None:
             message = Message()
@@ -376,7 +376,9 @@ class StreamingChoices(Access, OpenAIObject):
         if enhancements is not None:
             params["enhancements"] = enhancements
         super().__init__(
-            **{"finish_reason": finish_reason, "index": index, "delta": delta},
+            finish_reason=finish_reason,
+            index=index,
+            delta=delta,
             logprobs=logprobs,
             **params,
         )
@@ -645,7 +647,7 @@ class TextChoices(ItemAccess, OpenAIObject):
         **params: Any,
     ) -> None:
         super().__init__(
-            **{"finish_reason": map_finish_reason(finish_reason) if finish_reason else None},
+            finish_reason=map_finish_reason(finish_reason) if finish_reason else None,
             index=index,
             text=text,
             logprobs=logprobs,
@@ -696,7 +698,7 @@ class TextCompletionResponse(Access, OpenAIObject):
 class Embedding(OpenAIObject):
     """One vector."""
 
-    embedding: list[float] | str = []
+    embedding: list[float] | str
     index: int
     object: Literal["embedding"]
 

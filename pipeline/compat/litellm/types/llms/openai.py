@@ -7,13 +7,12 @@ speaks Chat Completions.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias
-
-from typing_extensions import Required, TypedDict
+from typing import Any, Literal, Required, TypeAlias
 
 from openai.types.chat.chat_completion_content_part_input_audio_param import InputAudio
 from openai.types.responses import ResponseFunctionToolCall as ResponseFunctionToolCall
 from openai.types.responses import ResponseInputParam as ResponseInputParam
+from typing_extensions import TypedDict
 
 from .base import BaseLiteLLMOpenAIResponseObject
 
@@ -218,7 +217,7 @@ class ChatCompletionToolParamFunctionChunk(TypedDict, total=False):
 class ChatCompletionToolParam(TypedDict, total=False):
     """A tool that may be called."""
 
-    type: Required[Literal["function"] | str]
+    type: Required[str]
     function: Required[ChatCompletionToolParamFunctionChunk]
     cache_control: ChatCompletionCachedContent
 
