@@ -121,16 +121,17 @@ def cost(
         return await call_next(request.guard_attempts(key, watch))
 
     def note_hit(outcome: Outcome) -> None:
-        answer, state = outcome.response, outcome.request.context.state
-        if answer is None or not answer.cached:
-            return
-        answer.cost = Cost(total=ZERO, breakdown={})
-        # A pipeline inside of this one may have these very books, and have entered it already.
-        if books not in state:
-            state[books] = True
+        answer = outcome.response
+        if answer is not None and answer.cached:
+            answer.cost = Cost(total=ZERO, breakdown={})
             enter(_entry_for_hit(answer, outcome.request, table))
 
-    return CostLayer(given, middleware, books, lambda response: response.on_settle(note_hit))
+    def observe(response: Response) -> None:
+        # The callback must not hold the Response: whoever drops it has to be noticed.
+        if books.follow(response):
+            response.on_settle(note_hit)
+
+    return CostLayer(given, middleware, books, observe)
 
 
 def _entry_for(attempt: Attempt, request: Request, charge: Charge) -> Entry:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +18,8 @@ from scallion.types import Usage  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from scallion._response import Response
 
 ZERO = Decimal(0)
 
@@ -74,6 +77,7 @@ class Ledger:
         self._by_metadata: dict[str, dict[Any, Decimal]] = {}
         self._unpriced = 0
         self._lock = Lock()
+        self._followed: WeakSet[Response] = WeakSet()
 
     @property
     def total(self) -> Decimal:
@@ -114,6 +118,16 @@ class Ledger:
         """The latest entries, oldest first."""
         with self._lock:
             return tuple(self._entries)
+
+    def follow(self, response: Response) -> bool:
+        """Whether nobody has followed `response` for these books yet.
+
+        Pipelines nest and hand on one Response, which each of them may enter.
+        """
+        if response in self._followed:
+            return False
+        self._followed.add(response)
+        return True
 
     def add(self, entry: Entry) -> None:
         """Enter one attempt."""

@@ -53,7 +53,10 @@ class Loading:
         self._looked = threading.Event()
         self._at_hand = False
         self._thread = threading.Thread(target=self._load, name=f"tiktoken {name}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the interpreter is ending, or out of threads
+            self.error = error
 
     @property
     def lost(self) -> bool:
@@ -68,7 +71,8 @@ class Loading:
 
     def wait(self, timeout: float) -> bool:
         """Whether it has come to an end, one way or the other, within `timeout` seconds."""
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _load(self) -> None:

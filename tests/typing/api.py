@@ -280,6 +280,10 @@ async def asks_a_provider_directly(provider: BaseLLMClient) -> None:
     assert_type(provider.count_tokens("Hi", "gpt-4o"), int)
 
 
+async def counts_exactly(provider: BaseLLMClient, request: Request) -> None:
+    assert_type(await provider.count_tokens_exact(request), int)
+
+
 async def closes() -> None:
     async with build_pipeline(model="gpt-4o") as llm:
         assert_type(llm, Pipeline)

@@ -1,14 +1,16 @@
 """budget(): what is reserved, refused, settled and given back."""
 
 import asyncio
+import threading
 from decimal import Decimal
 
 import pytest
+import tiktoken
 
-from scallion import Response, build_pipeline
+from scallion import Response, _tokens_text, build_pipeline, tokens
 from scallion import exceptions as e
 from scallion.costs import PriceTable, register_price
-from scallion.middlewares import budget, fallback, retry
+from scallion.middlewares import budget, cost, fallback, retry
 from scallion.stores import Window, memory
 from scallion.testing import ManualClock
 from scallion.types import StreamChunk, Usage
@@ -460,3 +462,45 @@ async def test_closing_the_pipeline_closes_the_budgets_store(prices):
     async with pipeline(budget(usd=1, prices=prices, store=store), Provider()) as llm:
         await llm.complete("hi", max_tokens=10)
     assert store.closed
+
+
+@pytest.fixture
+def slow_ranks(monkeypatch):
+    """The ranks as they are in a fresh process: they come when the event is set."""
+    arrive = threading.Event()
+    whole = tiktoken.get_encoding
+
+    def slow(name):
+        assert arrive.wait(20)
+        return whole(name)
+
+    monkeypatch.setattr(tiktoken, "get_encoding", slow)
+    fresh = _tokens_text.Encoder("o200k_base")
+    monkeypatch.setattr(tokens, "encoder", lambda name: fresh)
+    tokens._counter.cache_clear()
+    yield arrive
+    arrive.set()
+    tokens._counter.cache_clear()
+
+
+async def test_the_first_call_loads_ranks_beside_the_event_loop(slow_ranks):
+    limit = budget(usd=1)
+    call = asyncio.create_task(pipeline(limit, Provider()).complete("hi", model="gpt-4o"))
+    for _ in range(50):
+        await asyncio.sleep(0.001)  # the loop turns while the ranks are not there
+    assert not call.done()
+    slow_ranks.set()
+    assert (await call).text == "Hi"
+
+
+async def test_settling_never_waits_for_ranks(slow_ranks, prices):
+    books = cost()
+    chunks = [[StreamChunk.of("one two three")], [STOP]]
+    async with pipeline(books, Provider(chunks)).stream("hi", model="gpt-4o") as stream:
+        async for _ in stream:
+            break
+    # The ranks never came, and the bill was made all the same: approximately.
+    assert not slow_ranks.is_set()
+    (entry,) = books.entries
+    assert (entry.status, entry.exact) == ("closed", False)
+    assert entry.cost > 0

@@ -191,6 +191,17 @@ def test_a_process_that_was_forked_while_ranks_were_loading_loads_its_own():
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_without_a_thread_to_load_them_in_counts_are_approximate(bare, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    mine = Encoder("o200k_base")
+    with pytest.warns(RuntimeWarning, match="approximated"):
+        assert mine.count("Hello there") == 2
+    assert mine.settled
+
+
 def test_a_download_that_failed_is_tried_again_after_a_while(bare, monkeypatch):
     whole = tiktoken.get_encoding
     monkeypatch.setattr(tiktoken, "get_encoding", no_network)
