@@ -146,7 +146,8 @@ async def test_closing_while_it_restarts_ends_the_reading_and_closes_who_takes_o
     assert second.closed
 
 
-async def test_what_a_layer_drops_while_it_restarts_is_closed():
+@pytest.mark.parametrize("limit", [[], [timeout(total=60)]], ids=["unlimited", "limited"])
+async def test_what_a_layer_drops_while_it_restarts_is_closed(limit):
     async def picky(request, call_next):
         response = await call_next(request)
         if request.model == "b":
@@ -157,7 +158,7 @@ async def test_what_a_layer_drops_while_it_restarts_is_closed():
     dropped = []
     upstream = Upstream(a=[0, "a", e.ServerError("x")], b=[0, "b", [STOP]])
 
-    await upstream.read(RESTART, picky)
+    await upstream.read(*limit, RESTART, picky)
 
     assert upstream.sources["b"].closed
 

@@ -300,6 +300,20 @@ def test_numbers_that_make_no_sense_are_refused(settings):
         retry(**settings)
 
 
+@pytest.mark.parametrize("kind", [list, set, frozenset, tuple])
+async def test_several_types_may_come_in_any_collection(kind):
+    upstream = Upstream(e.AuthenticationError("a"), e.ServerError("b"), "Hi")
+    llm, _ = pipeline(upstream, on=kind([e.AuthenticationError, e.ServerError]))
+
+    assert (await llm.complete("hi")).text == "Hi"
+
+
+@pytest.mark.parametrize("on", [5, "ServerError", int, [int], BaseException, [e.ServerError, 5]])
+def test_what_is_no_condition_is_refused_when_the_layer_is_made(on):
+    with pytest.raises(TypeError, match="on must be exception types or a predicate"):
+        retry(on=on)
+
+
 def test_it_takes_keywords_only():
     with pytest.raises(TypeError):
         retry(3)
