@@ -7,13 +7,22 @@ import pickle
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scallion import Context, Request, Response, build_pipeline
 from scallion import exceptions as e
 from scallion.costs import PriceTable, register_price
 from scallion.middlewares import Ledger, budget, cost, fallback, retry
 from scallion.testing import ManualClock
-from scallion.types import FunctionCall, StreamChunk, ToolCall, Usage
+from scallion.types import (
+    CompletionTokensDetails,
+    FunctionCall,
+    PromptTokensDetails,
+    StreamChunk,
+    ToolCall,
+    Usage,
+)
 from support.chunks import STOP, Source, answer
 
 USAGE = Usage(prompt_tokens=1_000, completion_tokens=100, total_tokens=1_100)
@@ -334,3 +343,48 @@ async def test_a_cached_answer_without_usage_has_saved_nobody_knows_what(prices)
     books = cost(prices=prices)
     await pipeline(books, inner=[cached]).complete("hi")
     assert [(entry.cost, entry.saved) for entry in books.entries] == [(0, None)]
+
+
+@st.composite
+def usages(draw):
+    """What a provider can report: parts of the prompt and of the completion, and its own bill."""
+    prompt, completion = draw(st.integers(0, 10**6)), draw(st.integers(0, 10**5))
+    read = draw(st.integers(0, prompt))
+    write = draw(st.integers(0, prompt - read))
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        prompt_tokens_details=PromptTokensDetails(
+            cached_tokens=read,
+            cache_write_tokens=write,
+            cache_write_1h_tokens=draw(st.integers(0, write)),
+        ),
+        completion_tokens_details=CompletionTokensDetails(
+            reasoning_tokens=draw(st.integers(0, completion))
+        ),
+        cost=draw(st.none() | st.floats(0, 10)),
+    )
+
+
+RATES = st.decimals(0, 200, places=4)
+
+
+@given(usages(), st.lists(RATES, min_size=6, max_size=6), st.lists(st.text(max_size=5), max_size=5))
+def test_a_stream_costs_what_the_whole_answer_costs_whatever_was_used(usage, rates, texts):
+    names = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
+    table = PriceTable()
+    table.register("m", **dict(zip(names, rates, strict=True)))
+
+    async def both():
+        found = []
+        for script in (usage, stream_of("Hi", *texts, usage=usage)):
+            books = cost(prices=table)
+            llm = pipeline(books, script)
+            stream = llm.stream("hi") if script is not usage else None
+            answer = await (llm.complete("hi") if stream is None else stream.collect())
+            found.append((answer.cost.total, answer.cost.breakdown, answer.cost.exact, books.total))
+        return found
+
+    whole, streamed = asyncio.run(both())
+    assert whole == streamed
