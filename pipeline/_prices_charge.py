@@ -73,22 +73,25 @@ def charge(row: PriceRow, usage: Usage, searches: int, *, confined: bool) -> Cos
     if rest < 0:
         rest = completion  # a server that counts reasoning beside the completion
 
-    cached = _either(rates.cache_read, rates.input)
-    written = _either(rates.cache_write, rates.input)
-    parts = (
-        ("input", fresh, rates.input),
-        ("cache_read", read - read_audio - read_image, cached),
-        ("cache_read", read_audio, _either(rates.cache_read_audio, cached)),
-        ("cache_read", read_image, _either(rates.cache_read_image, cached)),
-        ("cache_write", write - write_1h, written),
-        ("cache_write_1h", write_1h, _either(rates.cache_write_1h, written)),
-        ("input_audio", heard - read_audio, rates.input_audio),
-        ("input_image", seen - read_image, rates.input_image),
-        ("output", rest, rates.output),
-        ("reasoning", reasoned, _either(rates.reasoning, rates.output)),
-        ("output_audio", said, rates.output_audio),
-        ("output_image", drawn, rates.output_image),
-    )
+    parts: list[tuple[str, int, Rate | None]] = [("input", fresh, rates.input)]
+    if read:
+        cached = _either(rates.cache_read, rates.input)
+        parts.append(("cache_read", read - read_audio - read_image, cached))
+        if mixed:
+            parts.append(("cache_read", read_audio, _either(rates.cache_read_audio, cached)))
+            parts.append(("cache_read", read_image, _either(rates.cache_read_image, cached)))
+    if write:
+        written = _either(rates.cache_write, rates.input)
+        parts.append(("cache_write", write - write_1h, written))
+        parts.append(("cache_write_1h", write_1h, _either(rates.cache_write_1h, written)))
+    if heard or seen:
+        parts.append(("input_audio", heard - read_audio, rates.input_audio))
+        parts.append(("input_image", seen - read_image, rates.input_image))
+    parts.append(("output", rest, rates.output))
+    if made is not None:
+        parts.append(("reasoning", reasoned, _either(rates.reasoning, rates.output)))
+        parts.append(("output_audio", said, rates.output_audio))
+        parts.append(("output_image", drawn, rates.output_image))
     breakdown: dict[str, Decimal] = {}
     total = ZERO
     for name, tokens, rate in parts:
