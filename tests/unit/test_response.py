@@ -212,6 +212,60 @@ async def test_closing_while_another_task_reads_ends_that_reading_with_an_error(
     assert response.outcome.status == "closed"
 
 
+async def test_what_arrives_after_closing_is_not_delivered():
+    class Late(Source):
+        async def aclose(self):
+            await super().aclose()
+            gate.set()
+
+    gate = asyncio.Event()
+    response = await committed(Late([HEL], gate.wait(), [LO], [STOP]))
+    reader = asyncio.create_task(texts(response))
+    await asyncio.sleep(0)
+
+    await response.aclose()
+
+    with pytest.raises(StreamInterruptedError, match="closed while it was being read") as caught:
+        await reader
+    assert caught.value.partial.text == "Hel"
+    assert response.outcome.status == "closed"
+
+
+@pytest.mark.parametrize("mode", ["complete", "stream"])
+async def test_a_watcher_of_attempts_that_raises_keeps_nobody_else_from_being_told(mode):
+    async def provider(request):
+        if mode == "stream":
+            return Response.streaming(words("a"), request)
+        return Response.completed(answer("a"), request)
+
+    async def guarded(request, call_next):
+        async def fails(request):
+            return lambda attempt: 1 / 0
+
+        async def notes(request):
+            return lambda attempt: told.append(attempt.status)
+
+        request = request.guard_attempts("one", fails).guard_attempts("two", notes)
+        assert request.guard_attempts("one", fails) is request
+        return (await call_next(request)).on_settle(lambda outcome: told.append(outcome.status))
+
+    told = []
+    llm = build_pipeline([guarded], provider=provider, model="m")
+
+    with pytest.raises(ZeroDivisionError):
+        await (llm.complete("hi") if mode == "complete" else llm.stream("hi").collect())
+
+    assert told == ["completed"] * (1 if mode == "complete" else 2)
+
+
+async def test_chunks_may_be_had_one_by_one_and_then_together():
+    response = await committed(Source([HEL, LO, STOP]))
+
+    assert (await anext(response)).content == "Hel"
+    assert [chunk.content for chunk in await response.next_chunks()] == ["lo", None]
+    assert await response.next_chunks() == []
+
+
 async def test_callbacks_run_from_the_innermost_layer_outwards():
     order = []
 
