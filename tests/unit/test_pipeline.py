@@ -346,6 +346,45 @@ async def test_a_call_without_a_model_says_what_to_do():
         await build_pipeline(provider=fake()).complete("hi")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"model": 5}, "model must be a name"),
+        ({"metadata": "team=red"}, "metadata must be a mapping"),
+        ({"deadline": 0}, "pass seconds from now"),
+        ({"deadline": -1.0}, "pass seconds from now"),
+        ({"deadline": float("nan")}, "pass seconds from now"),
+        ({"deadline": "5"}, "pass seconds from now"),
+    ],
+    ids=str,
+)
+async def test_what_describes_the_call_is_checked_before_it_is_made(arguments, complaint):
+    llm = build_pipeline(provider=fake(["never"]), model="fake/m")
+
+    with pytest.raises(InvalidRequestError, match=complaint):
+        await llm.complete("hi", **arguments)
+    with pytest.raises(InvalidRequestError, match=complaint):
+        llm.stream("hi", **arguments)
+
+
+async def test_a_stream_has_one_reader():
+    gate = asyncio.Event()
+
+    async def provider(request):
+        await gate.wait()
+        return await say_hi(request)
+
+    stream = build_pipeline(provider=provider, model="m").stream("hi")
+    first = asyncio.create_task(stream.collect())
+    await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="one stream, one reader"):
+        await anext(stream)
+    gate.set()
+
+    assert (await first).text == "Hi"
+
+
 async def test_stream_is_a_method_and_no_parameter():
     with pytest.raises(TypeError, match=r"call pipeline\.stream"):
         await build_pipeline(provider=fake(), model="m").complete("hi", stream=True)
