@@ -12,7 +12,7 @@ from scallion.costs import load_prices, price
 from scallion.exceptions import BudgetExceededError, InvalidRequestError, UnknownPriceError
 from scallion.stores import Claim, Refusal, Window, memory
 from scallion.stores._protocol import MAX_AMOUNT
-from scallion.types import PromptTokensDetails, Usage
+from scallion.types import CompletionTokensDetails, PromptTokensDetails, Usage
 
 from ._charge import charge_of
 
@@ -149,7 +149,8 @@ def budget(
             ) from error
         amounts = {"tokens": min(worst.total_tokens, MAX_AMOUNT)}
         if usd is not None:
-            asked = _price(request.model or "", worst, table, assumed, _provider(request))
+            tier = request.params.get("service_tier")
+            asked = _price(request.model or "", worst, table, assumed, _provider(request), tier)
             if asked is None and unknown_price == "refuse":
                 raise UnknownPriceError(
                     f"no price is known for {request.model}, so a budget in US dollars cannot hold "
@@ -239,17 +240,21 @@ def worst_case(request: Request, *, max_output_tokens: int | None = None) -> Usa
             "pass max_tokens to the call or budget(max_output_tokens=…)"
         )
     completion = limit * max(int(request.params.get("n") or 1), 1)
-    # A prompt that is written to the cache costs more than one that is not.
+    params = request.params
+    # A prompt that is written to the cache costs more than one that is not, and so does sound.
     written = prompt if _writes_cache(request) else 0
+    heard = prompt if _has_sound(request) else 0
+    said = completion if "audio" in (params.get("modalities") or ()) else 0
+    dearer = {name: params[name] for name in ("speed", "inference_geo") if params.get(name)}
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,
         prompt_tokens_details=PromptTokensDetails(
-            cache_write_tokens=written, cache_write_1h_tokens=written
-        )
-        if written
-        else None,
+            cache_write_tokens=written, cache_write_1h_tokens=written, audio_tokens=heard
+        ),
+        completion_tokens_details=CompletionTokensDetails(audio_tokens=said),
+        model_extra=dearer or None,
     )
 
 
@@ -288,17 +293,29 @@ def _writes_cache(request: Request) -> bool:
     return any("cache_control" in part for parts in marked for part in parts)
 
 
+def _has_sound(request: Request) -> bool:
+    contents = [message.get("content") for message in request.messages]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(isinstance(part, dict) and part.get("type") == "input_audio" for part in parts)
+
+
 def _price(
     model: str,
     usage: Usage,
     table: PriceTable,
     assumed: Mapping[str, Any] | None,
     provider: str | None = None,
+    tier: Any = None,
 ) -> Decimal | None:
+    """The price in whichever tier is dearer: one that is asked for may not be the one that serves."""
     for whose in (provider, None):
-        cost = price(model, usage, provider=whose, prices=table)
-        if cost is not None:
-            return cost.total
+        costs = [
+            price(model, usage, provider=whose, service_tier=each, prices=table)
+            for each in (None, *((tier,) if isinstance(tier, str) else ()))
+        ]
+        known = [cost.total for cost in costs if cost is not None]
+        if known:
+            return max(known)
     if assumed is None:
         return None
     rates = {side: Decimal(str(assumed.get(side, 0))) for side in ("input", "output")}

@@ -439,6 +439,38 @@ async def test_a_prompt_that_is_written_to_the_cache_is_reserved_at_the_price_of
         )
 
 
+SOUND = [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}}]
+
+
+@pytest.mark.parametrize(
+    ("model", "messages", "params", "asked"),
+    [
+        # output at $10, and at $20 in the priority tier; in flex, which may serve it as usual, $10
+        ("gpt-6-sol", "hi", {}, "0.010"),
+        ("gpt-6-sol", "hi", {"service_tier": "priority"}, "0.020"),
+        ("gpt-6-sol", "hi", {"service_tier": "flex"}, "0.010"),
+        ("gpt-6-sol", "hi", {"service_tier": "auto"}, "0.010"),
+        # $25, twice that if it is to be fast, and 1.1 times in the US
+        ("claude-opus-4-8", "hi", {}, "0.025"),
+        ("claude-opus-4-8", "hi", {"speed": "fast"}, "0.050"),
+        ("claude-opus-4-8", "hi", {"inference_geo": "us"}, "0.0275"),
+        # text at $10, sound at $64
+        ("gpt-audio", "hi", {}, "0.010"),
+        ("gpt-audio", "hi", {"modalities": ["text", "audio"]}, "0.064"),
+        ("gpt-audio", [{"role": "user", "content": SOUND}], {}, "0.010"),
+    ],
+)
+async def test_what_makes_a_call_dearer_is_reserved_for(model, messages, params, asked):
+    limit = budget(usd="0.000001")
+    with pytest.raises(e.BudgetExceededError) as caught:
+        clock = ManualClock(auto=True, start=1_795_000_000)
+        await pipeline(limit, Provider(), clock=clock).complete(
+            messages, model=model, max_tokens=1_000, **params
+        )
+    # The prompt is a few tokens.
+    assert Decimal(asked) < caught.value.asked < Decimal(asked) + Decimal("0.001")
+
+
 async def test_a_mark_that_is_not_reached_is_not_warned_of(prices):
     heard = []
     limit = budget(usd=1, prices=prices, warn_at=(0.9,), on_warning=lambda *a: heard.append(a))
