@@ -52,12 +52,12 @@ async def test_each_model_is_asked_once_and_then_as_often_again_as_said():
 
 async def test_the_delay_doubles_from_retry_to_retry():
     clock = ManualClock(auto=True)
-    async with Upstream(default=error(500)) as upstream:
-        async with router_to(
-            upstream, clock=clock, max_retries_per_model=3, retry_delay=0.5
-        ) as router:
-            with pytest.raises(Exception, match="Scripted failure"):
-                await router.complete("Hello")
+    async with (
+        Upstream(default=error(500)) as upstream,
+        router_to(upstream, clock=clock, max_retries_per_model=3, retry_delay=0.5) as router,
+    ):
+        with pytest.raises(Exception, match="Scripted failure"):
+            await router.complete("Hello")
     assert clock.slept == [0.5, 1.0, 2.0]
 
 

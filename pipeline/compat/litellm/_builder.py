@@ -9,7 +9,12 @@ from scallion.types import StreamChunk
 
 from ._convert import response_from_scallion
 from .exceptions import APIError
-from .types.utils import CompletionTokensDetailsWrapper, ModelResponse, Usage
+from .types.utils import (
+    CompletionTokensDetailsWrapper,
+    ModelResponse,
+    PromptTokensDetailsWrapper,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +98,11 @@ def finished_usage(
         details.reasoning_tokens = token_counter(model, text=reasoning) if reasoning else 0
     if details.text_tokens is None:
         details.text_tokens = max(0, usage.completion_tokens - details.reasoning_tokens)
-    usage.completion_tokens_details = details
+    # Whole, as litellm has them: a dump of what was set names every kind of token then.
+    usage.completion_tokens_details = CompletionTokensDetailsWrapper(**details.model_dump())
+    prompt = usage.prompt_tokens_details
+    if prompt is not None:
+        usage.prompt_tokens_details = PromptTokensDetailsWrapper(**prompt.model_dump())
     return usage
 
 

@@ -143,6 +143,7 @@ class ChunkConverter:
 
     Attributes:
         usage: The provider's count, once it has come.
+        answered: The model that answers, as the provider names it.
     """
 
     def __init__(self, model: str, *, include_usage: bool = False) -> None:
@@ -151,6 +152,7 @@ class ChunkConverter:
         self.usage: Usage | None = None
         self.finish: dict[int, Any] = {}
         self.fingerprint: str | None = None
+        self.answered: str | None = None
         self._created = int(time.time())
         self._id: str | None = None
         self._begun: set[int] = set()
@@ -159,6 +161,7 @@ class ChunkConverter:
         """The chunks that these become: fewer, or more."""
         for chunk in chunks:
             self._id = self._id or chunk.id
+            self.answered = self.answered or chunk.model
             self.fingerprint = self.fingerprint or chunk.system_fingerprint
             if chunk.usage is not None:
                 self.usage = usage_from_scallion(chunk.usage)
@@ -201,6 +204,8 @@ class ChunkConverter:
             role = "assistant"
         content = delta.content
         optional: dict[str, Any] = dict(delta.model_extra or {})
+        if role is None:
+            optional["provider_specific_fields"] = None
         if delta.refusal is not None:
             optional["refusal"] = delta.refusal
         if delta.provider_content is not None:
@@ -214,13 +219,14 @@ class ChunkConverter:
             reasoning_content=delta.reasoning_content or delta.reasoning,
             thinking_blocks=thinking_blocks(delta.provider_content),
             annotations=delta.annotations,
-            **{"provider_specific_fields": None, **optional},
+            **optional,
         )
         return StreamingChoices(index=choice.index, delta=made, logprobs=choice.logprobs)
 
     def _end(self, choice: ours.ChunkChoice) -> StreamingChoices:
-        delta = Delta(provider_specific_fields=None)
-        return StreamingChoices(finish_reason=choice.finish_reason, index=choice.index, delta=delta)
+        return StreamingChoices(
+            finish_reason=choice.finish_reason, index=choice.index, delta=Delta()
+        )
 
     def _chunk(self, choices: list[StreamingChoices], **extra: Any) -> ModelResponseStream:
         made = ModelResponseStream(

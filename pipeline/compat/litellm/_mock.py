@@ -81,7 +81,11 @@ def chunks(
                 provider_specific_fields=None,
             )
             yield _chunk(
-                whole, model, StreamingChoices(index=choice.index, delta=delta), citations=None
+                whole,
+                model,
+                StreamingChoices(index=choice.index, delta=delta),
+                citations=None,
+                system_fingerprint=None,
             )
         yield _chunk(
             whole,
@@ -89,7 +93,7 @@ def chunks(
             StreamingChoices(
                 finish_reason=choice.finish_reason,
                 index=choice.index,
-                delta=Delta(provider_specific_fields=None),
+                delta=Delta(),
             ),
         )
     if usage is not None:
@@ -103,7 +107,6 @@ def _chunk(
         id=whole.id,
         created=whole.created,
         model=model,
-        system_fingerprint=None,
         choices=[choice],
         **extra,
     )

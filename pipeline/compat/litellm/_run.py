@@ -202,14 +202,13 @@ class Prepared:
         """The usage of the last chunk, with its cost."""
         if converter.usage is None:
             return None
-        return self._with_cost(
-            finished_usage(converter.usage, model=self.model, text=text, reasoning=reasoning)
-        )
+        counted = finished_usage(converter.usage, model=self.model, text=text, reasoning=reasoning)
+        return self._with_cost(counted, converter.answered)
 
-    def _with_cost(self, usage: Usage) -> Usage:
+    def _with_cost(self, usage: Usage, answered: str | None = None) -> Usage:
         from .cost_calculator import response_cost_calculator
 
-        cost = response_cost_calculator({"model": self.model, "usage": usage}, self.model)
+        cost = response_cost_calculator({"model": answered, "usage": usage}, self.model)
         if cost is not None:
             usage.cost = cost
         return usage

@@ -359,6 +359,7 @@ class PaymentRequiredError(BadRequestError):
     ) -> None:
         super().__init__(message, model, llm_provider, response, litellm_debug_info)
         self.status_code = 402
+        self.message = f"litellm.PaymentRequiredError: {message}"
 
 
 class RejectedRequestError(BadRequestError):
@@ -508,7 +509,7 @@ class APIError(_Retried, _Labels, openai.APIError):
         num_retries: int | None = None,
         body: object | None = None,
     ) -> None:
-        text = f"litellm.{self._prefix}: {message}"
+        text = f"litellm.APIError: {message}"
         openai.APIError.__init__(self, text, request=request or _request(), body=body)
         self._label(
             status_code=status_code,
@@ -519,8 +520,6 @@ class APIError(_Retried, _Labels, openai.APIError):
             max_retries=max_retries,
             num_retries=num_retries,
         )
-
-    _prefix = "APIError"
 
 
 class APIConnectionError(_Retried, _Labels, openai.APIConnectionError):
@@ -661,10 +660,8 @@ class InvalidRequestError(openai.BadRequestError):
         self.llm_provider = llm_provider
 
 
-class MockException(APIError):
+class MockException(_Retried, _Labels, openai.APIError):
     """What `mock_response=` raises."""
-
-    _prefix = "MockException"
 
     def __init__(
         self,
@@ -677,15 +674,16 @@ class MockException(APIError):
         max_retries: int | None = None,
         num_retries: int | None = None,
     ) -> None:
-        super().__init__(
-            status_code,
-            message,
-            llm_provider,
-            model,
-            request,
-            litellm_debug_info,
-            max_retries,
-            num_retries,
+        text = f"litellm.MockException: {message}"
+        openai.APIError.__init__(self, text, request=request or _request(), body=None)
+        self._label(
+            status_code=status_code,
+            message=text,
+            model=model,
+            llm_provider=llm_provider,
+            litellm_debug_info=litellm_debug_info,
+            max_retries=max_retries,
+            num_retries=num_retries,
         )
 
 

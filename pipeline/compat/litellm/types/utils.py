@@ -400,12 +400,13 @@ class PromptTokensDetailsWrapper(SafeAttributeModel, PromptTokensDetails):
     cache_creation_tokens: int | None = None
     cache_creation_token_details: Any = None
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        params = kwargs
         written, created = params.get("cache_write_tokens"), params.get("cache_creation_tokens")
         if written is not None or created is not None:
             params["cache_write_tokens"] = written if written is not None else created
             params["cache_creation_tokens"] = created if created is not None else written
-        super().__init__(**params)
+        super().__init__(*args, **params)
         for name in _ABSENT_IN_PROMPT_DETAILS:
             if getattr(self, name, None) is None:
                 delattr(self, name)
