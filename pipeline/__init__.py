@@ -4,6 +4,8 @@
     answer = await llm.complete("Why is the sky blue?")
 
 Importing this imports nothing else: each name below is loaded when it is first used.
+
+(PYTEST_DONT_REWRITE: pytest rewrites the packages of its plugins, and warns where that is too late.)
 """
 
 TYPE_CHECKING = False

@@ -30,20 +30,22 @@ async def within(seconds: float, call: Awaitable[T]) -> T:
     loop = asyncio.get_running_loop()
     due = loop.time() + seconds
     end = loop.time() + PATIENCE * seconds
+    limit = asyncio.timeout(None)
+    timer: asyncio.TimerHandle
 
-    def look() -> None:
-        nonlocal due, timer
+    def look(due: float) -> None:
+        nonlocal timer
         now = loop.time()
         late = now - due
         if late > STOOD_STILL and now < end:
             due = now + min(late, seconds)
-            timer = loop.call_at(due, look)
+            timer = loop.call_at(due, look, due)
         else:
             limit.reschedule(now)
 
-    timer = loop.call_at(due, look)
+    timer = loop.call_at(due, look, due)
     try:
-        async with asyncio.timeout(None) as limit:
+        async with limit:
             return await call
     finally:
         timer.cancel()

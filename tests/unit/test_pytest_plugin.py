@@ -262,6 +262,20 @@ def test_it_is_registered_and_imports_nothing_before_it_is_used(pytester):
     result.assert_outcomes(passed=1)
 
 
+def test_nobody_is_warned_who_imports_scallion_before_pytest(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+        import scallion
+
+        def test_it():
+            pytest.register_assert_rewrite("scallion")  # as pytest does for installed plugins
+        """
+    )
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio")
+    result.assert_outcomes(passed=1)
+
+
 def test_importing_it_takes_next_to_nothing():
     code = (
         "import pytest, sys, time; began = time.process_time();"
