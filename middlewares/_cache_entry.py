@@ -99,12 +99,16 @@ def replay(
     if not request.stream:
         return Response.completed(answer, request)
     source: ChunkSource
-    if tape is None:
+    try:
+        chunks = None if tape is None else tape.chunks()
+    except ValueError:  # somebody has edited it
+        chunks = None
+    if tape is None or chunks is None:
         source = Replay(natural_chunks(answer))
     elif timing:
-        source = TimedReplay(tape, request.context.clock)
+        source = TimedReplay(chunks, tape.at, request.context.clock)
     else:
-        source = Replay(tape.chunks())
+        source = Replay(chunks)
     response = Response.streaming(
         source,
         request,

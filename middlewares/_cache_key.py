@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -135,10 +136,20 @@ def answerers(layers: Iterable[object], provider: Any) -> list[Answerer]:
                 named, own = target, on
             else:
                 own = getattr(target, "on", None) or on
-            whose = named if isinstance(named, str) else identity_of(named or provider, model)
+            if isinstance(named, str):
+                named = _adapter(named)
+            whose = identity_of(named or provider, model)
             params = getattr(target, "params", None) if not callable(target) else None
             found.append(Answerer(model, params, whose, None if own is None else _names(own)))
     return found
+
+
+@cache
+def _adapter(name: str) -> Any:
+    """A provider's adapter, to be asked for its identity only."""
+    from scallion.providers import get_client
+
+    return get_client(name)
 
 
 def chooses_model(provider: Any) -> bool:

@@ -29,7 +29,11 @@ class Tape(Struct, omit_defaults=True):
     at: list[float]
 
     def chunks(self) -> list[StreamChunk]:
-        """The chunks."""
+        """The chunks.
+
+        Raises:
+            ValueError: some of it is no chunk.
+        """
         first = self.said[0] if self.said and isinstance(self.said[0], dict) else {}
         common = {name: first[name] for name in ENVELOPE if name in first}
         return [
@@ -95,9 +99,9 @@ class Replay:
 class TimedReplay(Replay):
     """Chunks that come when they came."""
 
-    def __init__(self, tape: Tape, clock: Clock) -> None:
-        super().__init__(tape.chunks())
-        self._at = list(tape.at)
+    def __init__(self, chunks: list[StreamChunk], at: list[float], clock: Clock) -> None:
+        super().__init__(chunks)
+        self._at = list(at)
         self._clock = clock
         self._began = clock.now()
 

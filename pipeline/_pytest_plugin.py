@@ -67,15 +67,16 @@ def scallion_cassette(request: pytest.FixtureRequest) -> CacheLayer:
     if request.config.getini("scallion_cassette_per") == "folder":
         path = request.path.parent / "cassette.json"
     else:
-        path = cassette_path(request.path, request.node.nodeid)
+        # Not the node's id, to which pytest-xdist adds the name of a group.
+        names = [node.name for node in request.node.listchain() if isinstance(node, pytest.Class)]
+        path = cassette_path(request.path, "::".join([*names, request.node.name]))
         if record == "all":
             path.unlink(missing_ok=True)
     return cache(cassette(path), mode=MODES[record], **settings)
 
 
-def cassette_path(module: Path, nodeid: str) -> Path:
-    """The file of one test."""
-    _, _, test = nodeid.partition("::")
+def cassette_path(module: Path, test: str) -> Path:
+    """The file of one test; see `file_name`."""
     return module.parent / "cassettes" / module.stem / f"{file_name(test)}.json"
 
 

@@ -551,6 +551,16 @@ async def test_stacks_that_may_answer_otherwise_do_not_share_answers(model, targ
     assert (await other.complete("hi")).cached
 
 
+async def test_the_account_of_a_target_that_is_named_by_its_provider_counts(monkeypatch):
+    store, own = memory(), Provider()
+    llm = choosing(store, Target("b", provider="openrouter"), model="m", provider=own)
+    monkeypatch.setenv("OPENROUTER_API_KEY", "one")
+    await llm.complete("hi")
+    assert (await llm.complete("hi")).cached
+    monkeypatch.setenv("OPENROUTER_API_KEY", "two")
+    assert not (await llm.complete("hi")).cached
+
+
 async def test_a_nested_pipeline_that_has_a_model_needs_none_outside():
     provider = Provider()
     for inner in (

@@ -204,6 +204,15 @@ def test_any_chunks_come_back_as_they_were(deltas):
     assert accumulate(back).to_dict() == accumulate(passed).to_dict()
 
 
+async def test_a_tape_that_cannot_be_read_is_replayed_from_the_answer(tmp_path):
+    clock, path = ManualClock(auto=True), tmp_path / "tape.json"
+    recording = cache(cassette(path), mode="record")
+    await read(build_pipeline([recording], provider=provider(clock), model="m", clock=clock))
+    path.write_text(path.read_text().replace('"Be",', '{"choices": 5},'))
+    llm = build_pipeline([cache(cassette(path), mode="replay")], provider=offline, model="m")
+    assert (await read(llm))[1].text == "".join(WORDS)
+
+
 def test_a_tape_that_people_wrote_may_be_odd():
     assert Tape([], []).chunks() == []
     assert [c.content for c in Tape(["a", 5, "b"], []).chunks()] == ["a", "b"]

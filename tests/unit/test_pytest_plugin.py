@@ -150,6 +150,7 @@ import pytest
 def test_it(llm, text):
     assert llm.sync.complete(text).text == f"To {text}"
 
+@pytest.mark.xdist_group("together")
 class TestGroup:
     def test_it(self, llm):
         assert llm.sync.complete("in a class").text == "To in a class"
@@ -160,7 +161,9 @@ def test_workers_of_xdist_record_and_replay(project):
     project.makepyfile(PARAMETRISED)
     run(project, "--scallion-record=new", "-n2").assert_outcomes(passed=16)
     assert len(cassettes(project)) == 16
-    run(project, "-n2").assert_outcomes(passed=16)
+    files = cassettes(project)
+    run(project, "-n2", "--dist=loadgroup").assert_outcomes(passed=16)
+    assert cassettes(project) == files
     lines = (project.path / "asked").read_text().splitlines()
     assert len(lines) == len(set(lines)) == 16
 
@@ -344,5 +347,5 @@ def test_odd_names_become_names_of_files_that_differ():
 
 
 def test_the_file_lies_beside_the_module():
-    path = cassette_path(Path("/a/tests/test_x.py"), "tests/test_x.py::TestY::test_z[1]")
+    path = cassette_path(Path("/a/tests/test_x.py"), "TestY::test_z[1]")
     assert path == Path("/a/tests/cassettes/test_x/TestY.test_z[1].json")
