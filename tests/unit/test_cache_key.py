@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -312,3 +313,78 @@ def test_the_canonical_request_shows_no_secret():
     assert shown["messages"] == [{"role": "user", "content": "hi"}]
     assert shown["extra_body"]["top_k"] == 5
     assert "key-1" not in json.dumps(shown)
+
+
+# -------------------------------------------------------------------------------- odd requests
+
+
+def test_nulls_deep_inside_a_message_do_not_matter_nor_do_our_own_types_there():
+    call = ToolCall(id="c1", function=FunctionCall(name="f", arguments="{}"))
+    spelled = {"id": "c1", "index": None, "function": {"name": "f", "arguments": "{}", "x": None}}
+    plain = {"id": "c1", "function": {"name": "f", "arguments": "{}"}}
+    keys = {
+        request_key(request([{"role": "assistant", "content": None, "tool_calls": calls}]))
+        for calls in ([call], [spelled], (plain,), [plain])
+    }
+    assert len(keys) == 1
+
+
+def test_objects_of_other_libraries_count_as_what_they_dump():
+    class Schema:
+        kind = "object"
+
+        @classmethod
+        def model_json_schema(cls):
+            return {"type": cls.kind}
+
+    before = request_key(request(response_format=Schema))
+    assert request_key(request(response_format=Schema)) == before
+    Schema.kind = "array"
+    assert request_key(request(response_format=Schema)) != before
+
+    class Dumps:
+        def model_dump(self, *, exclude_none):
+            assert exclude_none
+            return {"a": 1}
+
+    class Frozen(Mapping):
+        def __getitem__(self, key):
+            return {"a": 1}[key]
+
+        def __iter__(self):
+            return iter(["a"])
+
+        def __len__(self):
+            return 1
+
+    for value in (Dumps(), Frozen()):
+        key = request_key(request(metadata={"x": value}))
+        assert key == request_key(request(metadata={"x": {"a": 1}}))
+
+
+@pytest.mark.parametrize("headers", ["x", 5, [("a", "b")]])
+def test_headers_that_are_no_mapping_have_no_key(headers):
+    with pytest.raises(TypeError, match="extra_headers must be a dict"):
+        request_key(request(extra_headers=headers))
+
+
+def test_a_history_that_cannot_be_compared_is_hashed_each_time():
+    class Name(str):
+        __slots__ = ()
+
+    memory, long = Digests(), "word " * 400
+    for odd in ({"content": (long,)}, {"content": long, Name("name"): "n"}):
+        asked = request([{"role": "user", **odd}])
+        assert request_key(asked, memory=memory) == request_key(asked)
+    assert not memory._known
+
+
+def test_tools_are_told_apart_by_their_names():
+    memory = Digests()
+    tools = [
+        {"type": "function", "function": {"name": name, "description": "word " * 400}}
+        for name in ("one", "two")
+    ]
+    asked = request(tools=tools)
+    assert request_key(asked, memory=memory) == request_key(asked, memory=memory)
+    assert {label for _, _, label in memory._known} >= {"two"}

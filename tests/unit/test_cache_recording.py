@@ -10,9 +10,12 @@ from scallion import exceptions as e
 from scallion._accumulate import chunks_of
 from scallion.middlewares import retry
 from scallion.middlewares._cache import cache
-from scallion.middlewares._cache_recording import LONGEST_DIFF
+from scallion.middlewares._cache_entry import envelope
+from scallion.middlewares._cache_recording import LONGEST_DIFF, MOST, Recordings
+from scallion.middlewares._cache_shelf import Shelf
 from scallion.providers import openai
-from scallion.stores import memory
+from scallion.stores import cassette, memory
+from scallion.testing import ManualClock
 from support.chunks import Source, answer
 from support.stores import backend, valkey
 
@@ -218,3 +221,33 @@ async def test_a_store_that_fails_fails_the_replay():
 
     with pytest.raises(OSError, match="no such store"):
         await replaying(Broken()).complete("hi")
+
+
+async def test_a_cassette_is_asked_for_its_entries_and_keeps_no_list_of_them(tmp_path):
+    store = cassette(tmp_path / "tape.json")
+    await recording(store, namespace="one").complete("hi")
+    (name,) = store.keys()
+    assert not name.endswith("recorded")
+    shown = await missed(replaying(store, namespace="two"), "hi")
+    assert "no difference to be seen" in shown
+    assert '+  "seed": 1' in await missed(replaying(store, namespace="one"), "hi", seed=1)
+
+
+async def test_an_entry_that_holds_no_request_is_no_neighbour():
+    store = memory()
+    await recording(store).complete("hi")
+    (name,) = [name for name in store._values if not name.endswith("recorded")]
+    await store.set(name, b"unreadable")
+    assert "Nothing is recorded" in await missed(replaying(store), "ho")
+
+
+async def test_the_list_of_what_was_recorded_is_bounded():
+    store, clock = memory(), ManualClock()
+    sealer = envelope(None, None)
+    recordings = Recordings(Shelf(store, sealer, ttl=None, strict=True), "list")
+    for number in range(MOST + 5):
+        recordings.note(f"{number:05}", clock)
+        recordings.note(f"{number:05}", clock)
+    kept = json.loads(await store.get("list"))
+    assert len(kept) == MOST
+    assert kept[-1] == f"{MOST + 4:05}"
