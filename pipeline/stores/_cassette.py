@@ -192,7 +192,7 @@ def without_secrets(text: str) -> str:
 
 def _mark(secret: str) -> str:
     # Enough to see that it changed, too little to guess it by.
-    return f"<secret {sha256(secret.encode()).hexdigest()[:4]}>"
+    return f"<secret {sha256(secret.encode('utf-8', 'surrogatepass')).hexdigest()[:4]}>"
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import pickle
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -167,6 +169,39 @@ async def test_its_keys_are_listed_and_its_path_is_known(path, monkeypatch):
     await store.set("b", b"1")
     await store.set("a", b"1")
     assert store.keys() == ["a", "b"]
+
+
+async def test_an_environment_that_is_no_text_disturbs_nobody(path, monkeypatch):
+    monkeypatch.setitem(os.environ, "ODD_TOKEN", "not utf-8: \udcff")
+    await cassette(path).set("key", b'"value"')
+    assert await cassette(path).get("key") == b'"value"'
+
+
+async def test_a_write_that_fails_is_a_typed_error_and_the_file_stays(path, monkeypatch):
+    await cassette(path).set("key", b"1")
+    before = path.read_bytes()
+
+    def fail(*arguments):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(StoreError, match=r"tape.json cannot be written: disk full"):
+        await cassette(path).set("key", b"2")
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+async def test_where_files_cannot_be_locked_it_still_records(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    await cassette(path).set("key", b"1")
+    assert await cassette(path).get("key") == b"1"
+
+
+async def test_a_value_that_somebody_has_broken_is_none(path):
+    path.parent.mkdir()
+    path.write_text('{"format": 1, "entries": {"key": {"base64": "?"}}}')
+    assert await cassette(path).get("key") is None
 
 
 WORKER = """
