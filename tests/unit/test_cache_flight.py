@@ -84,15 +84,17 @@ async def read(llm):
 
 
 @pytest.mark.parametrize("count", [20, 500])
-async def test_equal_calls_at_the_same_time_are_one(count):
-    provider, layer = Provider(), cache()
+async def test_equal_calls_at_the_same_time_are_one(backend, count):
+    provider, layer = Provider(), cache(backend.store())
     llm = pipeline(provider, layer)
     calls = [asyncio.create_task(llm.complete("hi")) for _ in range(count)]
+    await until(lambda: provider.asked)
     await turns()
     assert len(provider.asked) == 1
     provider.gate.set()
 
     answers = await asyncio.gather(*calls)
+    await llm.aclose()
 
     assert len(provider.asked) == 1
     assert [a.text for a in answers] == ["Hi"] * count
