@@ -100,7 +100,8 @@ async def test_equal_calls_at_the_same_time_are_one(backend, count):
     assert [a.text for a in answers] == ["Hi"] * count
     assert [a.cached for a in answers].count(False) == 1
     assert len({id(a) for a in answers}) == count
-    assert layer.stats.joined == count - 1
+    # Over a slow store, some come to the answer only when it is there.
+    assert layer.stats.joined + layer.stats.hits == count - 1
 
 
 async def test_different_calls_do_not_wait_for_each_other():
