@@ -8,6 +8,7 @@ because a formatter that shows local variables would find there what was sent.
 from __future__ import annotations
 
 import base64
+import logging
 import re
 import traceback
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ _NAMES: Final = re.compile(
     re.IGNORECASE,
 )
 
+_QUERY: Final = re.compile(r"(?<=[?&])([^=&#]+)=([^&#]*)")
+
 _FORMS: Final = re.compile(
     r"\b(?:sk|org|proj|sess)-(?=[\w-]*\d)[\w-]{8,}"  # OpenAI's, Anthropic's and OpenRouter's
     r"|(?<=\bBearer )[\w.~+/=-]{8,}"
@@ -39,7 +42,7 @@ _FORMS: Final = re.compile(
 _TEXTS: Final = ("body", "code", "request_id", "__notes__")
 """Where our own errors have a provider's words, besides their message."""
 
-_ABRIDGED: Final = re.compile(r"([\w-]{0,40})(?:\*{2,}|•{2,}|\.{3}|…)([\w-]{0,40})")
+_ABRIDGED: Final = re.compile(r"([\w-]{0,300})(?:\*{2,}|•{2,}|\.{3}|…)([\w-]{0,300})")
 """A key as servers quote it: the beginning, the end, or both."""
 
 
@@ -129,6 +132,34 @@ def without_credentials(url: str) -> tuple[str, str | None]:
     return bare, Secret("Basic " + base64.b64encode(pair).decode())
 
 
+class QueryFilter(logging.Filter):
+    """Masks secret parameters in the URLs that HTTP clients log for every request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record's arguments; it is always logged."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(_without_query_secrets, record.args))
+        return True
+
+
+_query_filter = QueryFilter()
+
+
+def keep_out_of_logs() -> None:
+    """Have the HTTP clients' loggers mask keys in query strings; they log whole URLs."""
+    for name in ("httpx2", "httpx"):
+        logging.getLogger(name).addFilter(_query_filter)  # once, however often it is added
+
+
+def _without_query_secrets(value: Any) -> Any:
+    if type(value).__name__ != "URL":
+        return value
+    text = str(value)
+    return _QUERY.sub(
+        lambda part: part[0] if not _NAMES.search(part[1]) else f"{part[1]}={MASK}", text
+    )
+
+
 class Scrubber:
     """Takes known secrets, and what has the form of one, out of texts and errors.
 
@@ -149,7 +180,7 @@ class Scrubber:
         for secret in self._known:
             text = text.replace(secret, MASK)
         text = _FORMS.sub(MASK, text)
-        return _ABRIDGED.sub(self._unless_ours, text)
+        return self._without_start(_ABRIDGED.sub(self._unless_ours, text))
 
     def value(self, value: Any) -> Any:
         """Decoded JSON without them; of other objects the `repr`, if that has one."""
@@ -181,6 +212,14 @@ class Scrubber:
                 if cleansed is not value:
                     with suppress(AttributeError, TypeError):
                         setattr(each, name, cleansed)
+
+    def _without_start(self, text: str) -> str:
+        """An excerpt may have been cut in the middle of one."""
+        for secret in self._known:
+            for length in range(len(secret) - 1, SHORTEST, -1):
+                if text.endswith(secret[:length]):
+                    return text[:-length] + MASK
+        return text
 
     def _unless_ours(self, found: re.Match[str]) -> str:
         head, tail = found[1], found[2]

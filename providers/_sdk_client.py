@@ -30,6 +30,7 @@ from scallion._secrets import (
     Secret,
     hidden,
     hide,
+    keep_out_of_logs,
     plain,
     without_credentials,
 )
@@ -180,8 +181,9 @@ class SDKClient(BaseLLMClient):
         return self.config.base_url or os.environ.get(self.address_variable)
 
     def __repr__(self) -> str:
-        where = f"base_url={shown_url(self.config.base_url)!r}" if self.config.base_url else ""
-        return f"{self.name}({where})"
+        config = getattr(self, "config", None)  # a traceback may show one that is half made
+        address = config.base_url if config is not None else None
+        return f"{self.name}(base_url={shown_url(address)!r})" if address else f"{self.name}()"
 
     def __reduce__(self) -> tuple[type[SDKClient], tuple[ClientConfig]]:
         if self._given_client is not None:
@@ -458,6 +460,7 @@ class SDKClient(BaseLLMClient):
         return held.client
 
     def _new_client(self) -> Any:
+        keep_out_of_logs()
         try:
             return self.make_client()
         except ProviderError:
@@ -493,6 +496,15 @@ def _has_no(header: str, headers: Mapping[str, Any] | None) -> bool:
     return all(str(name).lower() != header for name in headers or ())
 
 
+def _fault_of(url: str) -> str | None:
+    try:
+        urlsplit(plain(url))
+    except ValueError as error:
+        # What it says may be the part with the password.
+        return "" if "@" in url else f": {error}"
+    return None
+
+
 def _check_settings(config: ClientConfig) -> None:
     """Refuse what would only show at the first call.
 
@@ -503,12 +515,9 @@ def _check_settings(config: ClientConfig) -> None:
     if config.base_url is not None:
         if not isinstance(config.base_url, str):
             raise TypeError(f"base_url must be a text, not {config.base_url!r}")
-        try:
-            urlsplit(config.base_url)
-        except ValueError as error:
-            # What it says may be the part with the password.
-            reason = "" if "@" in config.base_url else f": {error}"
-            raise ValueError(f"base_url is no URL{reason}") from None
+        fault = _fault_of(config.base_url)
+        if fault is not None:
+            raise ValueError(f"base_url is no URL{fault}")
     for name in ("max_event_bytes", "max_body_bytes"):
         limit = getattr(config, name)
         if not isinstance(limit, int) or limit < 1:
