@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "demo": "see calls, a stream and a failure go through the onion",
+    "chat": "talk to a model, and see what each turn costs",
+    "doctor": "say which SDKs, keys, stores and tokenizers are usable",
     "audit": "check that no record of an audit was changed or removed",
     "models": "list the known models, their limits and prices",
     "price": "show what a model or a call costs",
