@@ -76,6 +76,7 @@ def say(asked):
     calls = {
         "user": [("call_1", "User", '{"name": "Ann", "age": 3}')],
         "double": [double],
+        "gpt-4o": [double],
         "agent": [
             ("call_2", "final_answer", '{"answer": "42"}')
             if any("42" in json.dumps(message) for message in body["messages"][1:])

@@ -79,6 +79,7 @@ OWN = frozenset(
         "num_retries",
         "fallbacks",
         "context_window_fallback_dict",
+    "client",
         "mock_response",
         "mock_tool_calls",
         "mock_timeout",

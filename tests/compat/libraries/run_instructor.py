@@ -28,11 +28,6 @@ user, whole = client.chat.completions.create_with_completion(
 )
 assert whole.usage.total_tokens == 7, whole
 
-parts = client.chat.completions.create_partial(
-    model="openai/user", messages=ASKED, response_model=User, stream=True, **SERVER
-)
-assert list(parts)[-1].model_dump() == {"name": "Ann", "age": 3}
-
 client = instructor.from_litellm(litellm.acompletion)
 user = asyncio.run(
     client.chat.completions.create(
@@ -40,3 +35,14 @@ user = asyncio.run(
     )
 )
 assert (user.name, user.age) == ("Ann", 3), user
+
+
+async def last_part() -> dict[str, object]:
+    parts = client.chat.completions.create_partial(
+        model="openai/user", messages=ASKED, response_model=User, stream=True, **SERVER
+    )
+    return [part async for part in parts][-1].model_dump()
+
+
+# Only here: over the synchronous function, instructor makes an asynchronous generator as well.
+assert asyncio.run(last_part()) == {"name": "Ann", "age": 3}

@@ -31,6 +31,7 @@ def double(number: int) -> int:
     return 2 * number
 
 
-llm = LiteLLM(model="openai/double", **SERVER)
+# A known model, because for others LlamaIndex does not even try.
+llm = LiteLLM(model="openai/gpt-4o", **SERVER)
 called = llm.predict_and_call([FunctionTool.from_defaults(double)], user_msg="Double 21")
 assert called.response == "42", called
