@@ -653,6 +653,41 @@ async def test_a_store_that_fails_can_fail_the_call():
     assert provider.asked == []
 
 
+class Forgetful(type(memory())):
+    """Reads, and does not write."""
+
+    async def set(self, key, value, *, ttl=None):
+        raise e.StoreError("read-only")
+
+
+async def test_a_write_that_fails_later_is_counted_or_raised_as_was_asked(caplog):
+    layer = cache(Forgetful())
+    for _ in range(2):
+        assert not (await pipeline(Provider(), layer).complete("hi")).cached
+    assert layer.store_failures == 2
+    assert "read-only" in caplog.text
+    with pytest.raises(e.StoreError, match="read-only"):
+        await pipeline(Provider(), cache(Forgetful(), on_error="raise")).complete("hi")
+
+
+async def test_a_store_that_takes_no_work_from_callbacks_fails_no_call(caplog):
+    class Loopless(type(memory())):
+        def soon(self, operation, *args):
+            raise RuntimeError("no event loop")
+
+    llm = pipeline(Provider(), cache(Loopless()))
+    assert (await llm.complete("hi")).text == "Hi"
+    assert "no event loop" in caplog.text
+
+
+async def test_an_answer_that_is_no_json_is_not_stored():
+    odd = answer("Hi")
+    odd.model_extra = {"odd": object()}
+    layer = cache()
+    await pipeline(Provider(odd), layer).complete("hi")
+    assert layer.stats.stored == 0
+
+
 async def test_retry_outside_goes_on_after_an_error():
     provider = Provider(e.ServerError("no"), answer("Hi"))
     llm = pipeline(provider, retry(), cache())

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scallion import build_pipeline
 from scallion._pytest_plugin import LONGEST_NAME, cassette_path, file_name
+from scallion.exceptions import CacheMissError
 
 pytest_plugins = ["pytester"]
 
@@ -313,6 +315,20 @@ def test_the_example_of_the_documentation_works(pytester):
     first.assert_outcomes(passed=passed)
     assert passed >= 1
     run(pytester).assert_outcomes(passed=passed)
+
+
+class TestHere:
+    """The fixture in this very run, which records nothing."""
+
+    @pytest.mark.scallion_cassette(ignore=["user"])
+    async def test_it_replays_this_tests_own_file(self, scallion_cassette):
+        settings = scallion_cassette.arguments
+        assert (settings["mode"], settings["ignore"]) == ("replay", ["user"])
+        name = "TestHere.test_it_replays_this_tests_own_file.json"
+        path = Path(__file__).parent / "cassettes" / "test_pytest_plugin" / name
+        assert scallion_cassette.store.path == path
+        with pytest.raises(CacheMissError, match="--scallion-record=new"):
+            await build_pipeline([scallion_cassette], model="gpt-4o").complete("hi")
 
 
 # ------------------------------------------------------------------------------------ file names
