@@ -76,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     about = "" if found.exact else f", estimated; at most about {found.upper:,}"
     price = "" if cost is None else f", {dollars(cost)} as input"
-    terminal.line(f"{found.tokens:,} tokens for {arguments.model}{about}{price}")
+    tokens = "1 token" if found.tokens == 1 else f"{found.tokens:,} tokens"
+    terminal.line(f"{tokens} for {arguments.model}{about}{price}")
     return 0
 
 
