@@ -17,6 +17,10 @@ HI = [{"role": "user", "content": "Hi"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
 
+def words(text):
+    return text.split()
+
+
 def to(upstream, model="openai/gpt-4o", **more):
     return {
         "model": model,
@@ -533,8 +537,10 @@ def test_a_cache_of_litellms_is_refused(litellm):
 
 @pytest.mark.parametrize(
     "name",
-    "text_completion embedding image_generation transcription speech moderation rerank "
-    "responses batch_completion_models".split(),
+    words(
+        "text_completion embedding image_generation transcription speech moderation rerank "
+        "responses batch_completion_models"
+    ),
 )
 def test_calls_that_are_no_chat_are_refused(litellm, name):
     with pytest.raises(NotImplementedError, match=r"not supported by scallion"):
@@ -543,8 +549,10 @@ def test_calls_that_are_no_chat_are_refused(litellm, name):
 
 @pytest.mark.parametrize(
     "name",
-    "atext_completion aembedding aimage_generation atranscription aspeech amoderation arerank "
-    "ahealth_check aresponses".split(),
+    words(
+        "atext_completion aembedding aimage_generation atranscription aspeech amoderation arerank "
+        "ahealth_check aresponses"
+    ),
 )
 async def test_asynchronous_calls_that_are_no_chat_are_refused(litellm, name):
     with pytest.raises(NotImplementedError, match=r"not supported by scallion"):

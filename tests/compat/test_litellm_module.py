@@ -8,13 +8,14 @@ import subprocess
 import sys
 from decimal import Decimal
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 
 import scallion.compat.litellm as stand_in
 from scallion import types as ours
 from scallion.compat.litellm import _convert
-from scallion.costs import calculate_cost
+from scallion.costs import calculate_cost, model_info
 
 HI = [{"role": "user", "content": "Hi"}]
 
@@ -74,7 +75,12 @@ def test_names_that_nobody_has_are_attribute_errors(litellm):
         _ = import_module("litellm.router").Router(model_list=[])._nothing
 
 
-NAMES = """completion acompletion completion_cost cost_per_token token_counter get_model_info
+def words(text):
+    return text.split()
+
+
+NAMES = words(
+    """completion acompletion completion_cost cost_per_token token_counter get_model_info
 get_llm_provider get_supported_openai_params model_cost register_model stream_chunk_builder
 supports_function_calling supports_parallel_function_calling supports_vision
 supports_response_schema supports_reasoning supports_prompt_caching supports_audio_input
@@ -90,12 +96,15 @@ UnsupportedParamsError JSONSchemaValidationError APIResponseValidationError Open
 BadGatewayError ChatCompletionToolParam ChatCompletionMessageToolCall Function CustomLogger
 AllMessageValues PromptTokensDetails ModelInfo LlmProviders BaseModel OpenAIMessageContent
 ResponsesAPIResponse model_list provider_list anthropic_models open_ai_chat_completion_models
-models_by_provider Deployment RetryPolicy EmbeddingResponse""".split()
-MODULES = """router utils exceptions cost_calculator types.utils types.completion types.llms.openai
+models_by_provider Deployment RetryPolicy EmbeddingResponse"""
+)
+MODULES = words(
+    """router utils exceptions cost_calculator types.utils types.completion types.llms.openai
 types.router integrations.custom_logger litellm_core_utils.streaming_handler
 litellm_core_utils.logging_worker litellm_core_utils.get_llm_provider_logic
 llms.custom_httpx.async_client_cleanup files.main caching _logging main responses.main
-litellm_core_utils.litellm_logging constants""".split()
+litellm_core_utils.litellm_logging constants"""
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,6 +148,57 @@ def test_dated_and_fine_tuned_names_are_found_by_their_patterns(litellm):
     assert litellm.get_model_info("ft:gpt-4o-2024-08-06:me::x")["input_cost_per_token"] == 3.75e-6
     assert litellm.supports_native_streaming("gpt-4o", None)
     assert not litellm.supports_native_streaming("nobody/x", None)
+
+
+def test_what_a_model_can_do_is_what_scallion_knows_of_it(litellm):
+    asked = {
+        "function_calling": "tools",
+        "parallel_function_calling": "parallel_tools",
+        "tool_choice": "tool_choice",
+        "vision": "vision",
+        "response_schema": "response_schema",
+        "reasoning": "reasoning",
+        "prompt_caching": "prompt_caching",
+        "audio_input": "audio_input",
+        "audio_output": "audio_output",
+        "pdf_input": "pdf_input",
+        "web_search": "web_search",
+        "computer_use": "computer_use",
+    }
+    for model in ("gpt-4o", "claude-sonnet-4-5", "gpt-4o-audio-preview", "o3-mini"):
+        for name, flag in asked.items():
+            found = getattr(litellm, f"supports_{name}")(model)
+            assert found is (getattr(model_info(model), flag) is True), (model, name)
+    for name in asked:
+        assert getattr(litellm, f"supports_{name}")("nobody/x") is False
+    assert litellm.supports_system_messages("gpt-4o", None)
+    assert litellm.supports_url_context("gpt-4o") is False
+    with pytest.raises(Exception, match="isn't mapped yet"):
+        litellm.get_max_tokens("nobody/x")
+
+
+def test_hugging_faces_tokenizers_are_used_where_they_are_installed(litellm, monkeypatch):
+    class Tokenizer(Letters):
+        @classmethod
+        def from_pretrained(cls, identifier, revision, token):
+            return cls()
+
+        @classmethod
+        def from_str(cls, json):
+            return cls()
+
+    monkeypatch.setitem(sys.modules, "tokenizers", SimpleNamespace(Tokenizer=Tokenizer))
+    for made in (litellm.create_pretrained_tokenizer("x/y"), litellm.create_tokenizer("{}")):
+        assert made["type"] == "huggingface_tokenizer"
+        assert litellm.token_counter(custom_tokenizer=made, text="abc") == 3
+
+
+def test_without_ranks_there_are_no_ids(litellm, monkeypatch):
+    from scallion import _tokens_text
+
+    monkeypatch.setattr(_tokens_text, "encoder", lambda name: SimpleNamespace(exact=False))
+    with pytest.raises(RuntimeError, match="offline"):
+        litellm.encode(text="x")
 
 
 def test_costs_agree_with_scallions_own(litellm):
@@ -229,7 +289,7 @@ class Letters:
     def encode(self, text):
         return list(map(ord, text))
 
-    def decode(self, tokens, skip_special_tokens=True):
+    def decode(self, tokens, **options):
         return "".join(map(chr, tokens))
 
 
@@ -393,11 +453,12 @@ async def test_a_stream_wrapper_takes_iterators_of_every_kind(litellm):
 
 
 async def test_the_logging_worker_runs_what_others_give_it(litellm):
-    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER as worker
+    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 
+    worker = GLOBAL_LOGGING_WORKER
     ran = []
 
-    async def note(fails=False):
+    async def note(*, fails=False):
         ran.append(fails)
         if fails:
             raise RuntimeError
@@ -569,9 +630,9 @@ def test_objects_are_built_from_objects_of_other_kinds(litellm):
 def test_exceptions_take_responses_of_any_http_library(litellm):
     class Response:
         status_code = 418
-        headers = {"x-request-id": "req_1"}
 
         def __init__(self):
+            self.headers = {"x-request-id": "req_1"}
             self._request = None
 
         @property

@@ -84,13 +84,15 @@ async def test_a_group_answers_with_scallions_own_types():
 
 
 async def test_a_stream_is_read_chunk_by_chunk_and_has_its_result():
-    async with Upstream(completion_stream("Hel", "lo")) as upstream:
-        async with router(deployment("fast", upstream)) as made:
-            stream = await made.acompletion("fast", ASKED, stream=True)
-            chunks = [chunk async for chunk in stream]
-            assert all(isinstance(chunk, StreamChunk) for chunk in chunks)
-            assert "".join(chunk.content or "" for chunk in chunks) == "Hello"
-            assert stream.result.text == "Hello"
+    async with (
+        Upstream(completion_stream("Hel", "lo")) as upstream,
+        router(deployment("fast", upstream)) as made,
+    ):
+        stream = await made.acompletion("fast", ASKED, stream=True)
+        chunks = [chunk async for chunk in stream]
+        assert all(isinstance(chunk, StreamChunk) for chunk in chunks)
+        assert "".join(chunk.content or "" for chunk in chunks) == "Hello"
+        assert stream.result.text == "Hello"
 
 
 async def test_a_stream_can_be_collected_and_closed():
@@ -157,10 +159,12 @@ async def test_retries_are_as_many_as_said():
 async def test_retry_after_is_waited_unless_it_is_too_long():
     clock = ManualClock(auto=True)
     script = [error(429, headers={"retry-after": "7"}), error(429, headers={"retry-after": "700"})]
-    async with Upstream(*script) as upstream:
-        async with router(deployment("fast", upstream), clock=clock) as made:
-            with pytest.raises(RateLimitError):
-                await made.acompletion("fast", ASKED)
+    async with (
+        Upstream(*script) as upstream,
+        router(deployment("fast", upstream), clock=clock) as made,
+    ):
+        with pytest.raises(RateLimitError):
+            await made.acompletion("fast", ASKED)
     assert clock.slept == [7.0]
 
 

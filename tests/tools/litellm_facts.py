@@ -13,44 +13,64 @@ import os
 import re
 import sys
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-FUNCTIONS = """completion acompletion completion_cost cost_per_token token_counter get_model_info
+
+def words(text):
+    return text.split()
+
+
+FUNCTIONS = words(
+    """completion acompletion completion_cost cost_per_token token_counter get_model_info
 get_llm_provider get_supported_openai_params register_model stream_chunk_builder
 supports_function_calling supports_parallel_function_calling supports_vision
 supports_response_schema supports_reasoning supports_audio_input supports_audio_output
 supports_web_search supports_url_context supports_system_messages validate_environment
 mock_completion _turn_on_debug encode decode create_pretrained_tokenizer create_tokenizer
-get_max_tokens get_valid_models text_completion embedding moderation""".split()
+get_max_tokens get_valid_models text_completion embedding moderation"""
+)
 
-UTILS = """supports_prompt_caching supports_pdf_input supports_tool_choice supports_computer_use
-supports_native_streaming supports_reasoning token_counter get_model_info""".split()
+UTILS = words(
+    """supports_prompt_caching supports_pdf_input supports_tool_choice supports_computer_use
+supports_native_streaming supports_reasoning token_counter get_model_info"""
+)
 
-CLASSES = """ModelResponse ModelResponseStream Choices StreamingChoices Message Delta Usage Function
+CLASSES = words(
+    """ModelResponse ModelResponseStream Choices StreamingChoices Message Delta Usage Function
 FunctionCall ChatCompletionMessageToolCall ChatCompletionDeltaToolCall
 PromptTokensDetailsWrapper CompletionTokensDetailsWrapper ServerToolUse ChoiceLogprobs
-TextCompletionResponse EmbeddingResponse""".split()
+TextCompletionResponse EmbeddingResponse"""
+)
 
-LOGGER = """log_pre_api_call log_post_api_call log_stream_event log_success_event log_failure_event
+LOGGER = words(
+    """log_pre_api_call log_post_api_call log_stream_event log_success_event log_failure_event
 async_log_pre_api_call async_log_stream_event async_log_success_event async_log_failure_event
 async_pre_call_hook async_post_call_success_hook async_moderation_hook log_event
-async_log_event log_input_event async_log_input_event __init__""".split()
+async_log_event log_input_event async_log_input_event __init__"""
+)
 
-ROUTER = """__init__ acompletion completion get_model_list get_model_names get_model_ids
+ROUTER = words(
+    """__init__ acompletion completion get_model_list get_model_names get_model_ids
 get_available_deployment set_model_list add_deployment delete_deployment
 deployment_callback_on_failure async_deployment_callback_on_failure
-deployment_callback_on_success sync_deployment_callback_on_success""".split()
+deployment_callback_on_success sync_deployment_callback_on_success"""
+)
 
-CALLBACK_MANAGER = """add_litellm_input_callback add_litellm_callback add_litellm_success_callback
+CALLBACK_MANAGER = words(
+    """add_litellm_input_callback add_litellm_callback add_litellm_success_callback
 add_litellm_failure_callback add_litellm_async_success_callback
 add_litellm_async_failure_callback remove_callback_from_list_by_object
-remove_callbacks_by_type get_custom_loggers_for_type""".split()
+remove_callbacks_by_type get_custom_loggers_for_type"""
+)
 
-MODULES = """router utils exceptions cost_calculator types.utils types.completion types.llms.openai
+MODULES = words(
+    """router utils exceptions cost_calculator types.utils types.completion types.llms.openai
 types.router integrations.custom_logger litellm_core_utils.streaming_handler
 litellm_core_utils.logging_worker litellm_core_utils.get_llm_provider_logic
 llms.custom_httpx.async_client_cleanup files.main caching caching.caching _logging main
-litellm_core_utils.logging_callback_manager""".split()
+litellm_core_utils.logging_callback_manager"""
+)
 
 MESSAGES = [
     {"role": "system", "content": "You are helpful."},
@@ -92,11 +112,13 @@ def facts():
         "signatures": signatures(litellm),
         "exceptions": exceptions(litellm),
         "objects": {name: observed(make) for name, make in objects(t).items()},
-        "providers": {name: observed(lambda: litellm.get_llm_provider(name)) for name in PROVIDERS},
+        "providers": {
+            name: observed(partial(litellm.get_llm_provider, name)) for name in PROVIDERS
+        },
         "resolved": {name: observed(make) for name, make in resolved(litellm).items()},
         "models": {name: model(litellm, name) for name in MODELS},
         "supported": {
-            name: observed(lambda: litellm.get_supported_openai_params(name)) for name in SUPPORTED
+            name: observed(partial(litellm.get_supported_openai_params, name)) for name in SUPPORTED
         },
         "tokens": {name: observed(make) for name, make in tokens(litellm).items()},
         "costs": {name: observed(make) for name, make in costs(litellm, t).items()},
@@ -149,7 +171,7 @@ def exceptions(litellm):
         found[name] = {
             "parents": parents,
             "signature": signature(kind.__init__)["parameters"],
-            "example": observed(lambda: example(kind)),
+            "example": observed(partial(example, kind)),
             "top": getattr(litellm, name, None) is kind,
         }
     return found
@@ -278,7 +300,8 @@ def objects(t):
     }
 
 
-PROVIDERS = """gpt-4o openai/gpt-4o claude-sonnet-4-5 anthropic/claude-sonnet-4-5-20250929
+PROVIDERS = words(
+    """gpt-4o openai/gpt-4o claude-sonnet-4-5 anthropic/claude-sonnet-4-5-20250929
 openrouter/openai/gpt-4o openrouter/auto groq/llama deepseek/deepseek-chat mistral/mistral-large
 xai/grok-4 together_ai/x/y fireworks_ai/accounts/x perplexity/sonar hosted_vllm/foo lm_studio/foo
 ollama/llama3 ollama_chat/llama3 gemini/gemini-2.5-flash vertex_ai/gemini-2.5-pro
@@ -286,7 +309,8 @@ bedrock/anthropic.claude-3 azure/foo azure_ai/foo foo foo/bar litellm_proxy/x hu
 gpt-5 o3-mini openai/foo/bar custom_openai/x cerebras/x nvidia_nim/x sambanova/x moonshot/x
 dashscope/x zai/x deepinfra/x novita/x nebius/x llamafile/x github/x meta_llama/x
 vercel_ai_gateway/x lambda_ai/x hyperbolic/x featherless_ai/x codestral/x volcengine/x
-ft:gpt-4o-2024-08-06:x::y databricks/x replicate/x snowflake/x watsonx/x""".split()
+ft:gpt-4o-2024-08-06:x::y databricks/x replicate/x snowflake/x watsonx/x"""
+)
 
 
 def resolved(litellm):
@@ -303,10 +327,12 @@ def resolved(litellm):
 
 MODELS = ["gpt-4o", "gpt-4o-mini", "gpt-4.1", "o3-mini", "gpt-5", "claude-sonnet-4-5", "nope/x"]
 SUPPORTED = [*MODELS, "openrouter/openai/gpt-4o", "hosted_vllm/foo", "openai/foo", "foo"]
-FACTS = """max_tokens max_input_tokens max_output_tokens input_cost_per_token output_cost_per_token
+FACTS = words(
+    """max_tokens max_input_tokens max_output_tokens input_cost_per_token output_cost_per_token
 cache_read_input_token_cost cache_creation_input_token_cost litellm_provider mode
 supports_function_calling supports_vision supports_response_schema supports_reasoning
-supports_prompt_caching supports_pdf_input supports_tool_choice""".split()
+supports_prompt_caching supports_pdf_input supports_tool_choice"""
+)
 
 
 def model(litellm, name):
@@ -428,7 +454,7 @@ def costs(litellm, t):
         "response": lambda: cost(response),
         "response dict": lambda: cost(response.model_dump()),
         "other model": lambda: cost(completion_response=response, model="gpt-4o-mini"),
-        "nothing": lambda: cost(),
+        "nothing": cost,
         "registered": registered,
     }
 
@@ -527,7 +553,7 @@ def environment(litellm):
     found = {name: lambda name=name: check(name) for name in names}
     return {
         **found,
-        "nothing": lambda: check(),
+        "nothing": check,
         "key": lambda: check("gpt-4o", api_key="x"),
         "address": lambda: check("gpt-4o", api_base="http://x"),
     }
@@ -649,10 +675,10 @@ def answers(litellm):
         }
     )
     for name in STREAMS:
-        found[f"stream {name}"] = observed(lambda: streamed(name))
+        found[f"stream {name}"] = observed(partial(streamed, name))
     found["stream usage"] = observed(lambda: streamed("text", stream_options=usage))
     for name in ERRORS:
-        found[f"error {name}"] = observed(lambda: call(f"error:{name}"))
+        found[f"error {name}"] = observed(partial(call, f"error:{name}"))
     server.shutdown()
     server.server_close()
     return found
@@ -665,7 +691,7 @@ def observed(make):
     """What comes of a call: its value, or the error that it raises."""
     try:
         return {"value": plain(make())}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the fact
         raised = {"raised": type(error).__name__, "text": scrub(str(error).partition("\n")[0])}
         status = getattr(error, "status_code", None)
         return raised if status is None else {**raised, "status": status}

@@ -39,15 +39,17 @@ async def test_the_primary_model_answers_and_nothing_else_is_asked():
 
 
 async def test_each_model_is_asked_once_and_then_as_often_again_as_said():
-    async with Upstream(default=error(500)) as upstream:
-        async with router_to(upstream, "gpt-4o-mini", max_retries_per_model=2) as router:
-            with pytest.raises(AllModelsFailedError) as failure:
-                await router.complete("Hello")
-            assert models_asked(upstream) == ["gpt-4o"] * 3 + ["gpt-4o-mini"] * 3
-            assert len(failure.value.errors) == 2
-            assert router.stats["total_retries"] == 4
-            assert router.stats["failed_calls"] == 1
-            assert router.stats["fallback_uses"] == 1
+    async with (
+        Upstream(default=error(500)) as upstream,
+        router_to(upstream, "gpt-4o-mini", max_retries_per_model=2) as router,
+    ):
+        with pytest.raises(AllModelsFailedError) as failure:
+            await router.complete("Hello")
+        assert models_asked(upstream) == ["gpt-4o"] * 3 + ["gpt-4o-mini"] * 3
+        assert len(failure.value.errors) == 2
+        assert router.stats["total_retries"] == 4
+        assert router.stats["failed_calls"] == 1
+        assert router.stats["fallback_uses"] == 1
 
 
 async def test_the_delay_doubles_from_retry_to_retry():
@@ -68,19 +70,23 @@ async def test_a_longer_retry_after_is_waited_and_one_that_is_too_long_is_not():
         error(429, headers={"retry-after": "600"}),
         completion("from the other"),
     ]
-    async with Upstream(*script) as upstream:
-        async with router_to(upstream, "gpt-4o-mini", clock=clock) as router:
-            assert (await router.complete("Hello")).text == "from the other"
+    async with (
+        Upstream(*script) as upstream,
+        router_to(upstream, "gpt-4o-mini", clock=clock) as router,
+    ):
+        assert (await router.complete("Hello")).text == "from the other"
     assert clock.slept == [7.0]
 
 
 async def test_a_wrong_key_is_not_tried_again_but_another_model_is():
-    async with Upstream(error(401), completion("Hi")) as upstream:
-        async with router_to(upstream, "gpt-4o-mini") as router:
-            assert (await router.complete("Hello")).text == "Hi"
-            assert router.stats["total_retries"] == 0
-            assert router.stats["fallback_uses"] == 1
-            assert router.stats["successful_calls"] == 1
+    async with (
+        Upstream(error(401), completion("Hi")) as upstream,
+        router_to(upstream, "gpt-4o-mini") as router,
+    ):
+        assert (await router.complete("Hello")).text == "Hi"
+        assert router.stats["total_retries"] == 0
+        assert router.stats["fallback_uses"] == 1
+        assert router.stats["successful_calls"] == 1
 
 
 async def test_an_invalid_request_goes_no_further():
@@ -98,23 +104,27 @@ async def test_a_router_without_fallbacks_raises_the_error_itself():
 
 
 async def test_a_stream_falls_back_before_content():
-    async with Upstream(error(503), error(503), completion_stream("Hel", "lo")) as upstream:
-        async with router_to(upstream, "gpt-4o-mini", max_retries_per_model=1) as router:
-            text = "".join([c.content or "" async for c in router.stream("Hello")])
-            assert text == "Hello"
-            assert models_asked(upstream) == ["gpt-4o", "gpt-4o", "gpt-4o-mini"]
-            assert router.stats["successful_calls"] == 1
-            assert router.stats["fallback_uses"] == 1
+    async with (
+        Upstream(error(503), error(503), completion_stream("Hel", "lo")) as upstream,
+        router_to(upstream, "gpt-4o-mini", max_retries_per_model=1) as router,
+    ):
+        text = "".join([c.content or "" async for c in router.stream("Hello")])
+        assert text == "Hello"
+        assert models_asked(upstream) == ["gpt-4o", "gpt-4o", "gpt-4o-mini"]
+        assert router.stats["successful_calls"] == 1
+        assert router.stats["fallback_uses"] == 1
 
 
 async def test_a_stream_that_breaks_after_content_is_a_failed_call():
-    async with Upstream(completion_stream("Hel", finish=None)) as upstream:
-        async with router_to(upstream, "gpt-4o-mini") as router:
-            with pytest.raises(StreamTruncatedError):
-                async for _ in router.stream("Hello"):
-                    pass
-            assert router.stats["failed_calls"] == 1
-            assert router.stats["successful_calls"] == 0
+    async with (
+        Upstream(completion_stream("Hel", finish=None)) as upstream,
+        router_to(upstream, "gpt-4o-mini") as router,
+    ):
+        with pytest.raises(StreamTruncatedError):
+            async for _ in router.stream("Hello"):
+                pass
+        assert router.stats["failed_calls"] == 1
+        assert router.stats["successful_calls"] == 0
 
 
 async def test_who_breaks_off_a_stream_has_made_a_successful_call():

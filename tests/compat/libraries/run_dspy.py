@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import dspy
-
 from target import SERVER
 
 dspy.configure(lm=dspy.LM("openai/answer", cache=False, **SERVER))

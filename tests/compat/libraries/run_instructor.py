@@ -7,7 +7,6 @@ import asyncio
 import instructor
 import litellm
 from pydantic import BaseModel
-
 from target import SERVER
 
 

@@ -7,7 +7,6 @@ import asyncio
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.litellm import LiteLLM
-
 from target import SERVER
 
 ASKED = [ChatMessage(role="user", content="Hello")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from smolagents import LiteLLMModel, LiteLLMRouterModel, ToolCallingAgent, tool
-
 from target import SERVER
 
 ASKED = [{"role": "user", "content": "Hello"}]
