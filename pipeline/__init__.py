@@ -11,9 +11,11 @@ Importing this imports nothing else: each name below is loaded when it is first 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import costs as costs
+    from . import compat as compat
     from . import exceptions as exceptions
     from . import middlewares as middlewares
     from . import providers as providers
+    from . import router as router
     from . import stores as stores
     from . import testing as testing
     from . import tokens as tokens
@@ -48,10 +50,12 @@ _HOME = {
     "build_pipeline": "_pipeline",
 }
 _MODULES = (
+    "compat",
     "costs",
     "exceptions",
     "middlewares",
     "providers",
+    "router",
     "stores",
     "testing",
     "tokens",
