@@ -128,7 +128,7 @@ async def test_parameters_that_a_provider_lacks_are_dropped_only_if_that_was_ask
             await litellm.acompletion(**where, frequency_penalty=1.0)
         await litellm.acompletion(**where, frequency_penalty=1.0, drop_params=True)
         await litellm.acompletion(**where, seed=1, additional_drop_params=["seed"])
-        await litellm.acompletion(**where, n=1, logprobs=False)
+        await litellm.acompletion(**where, n=1)
         litellm.drop_params = True
         await litellm.acompletion(**where, frequency_penalty=1.0)
         assert all("frequency_penalty" not in request.json for request in upstream.requests)
@@ -336,6 +336,9 @@ async def test_a_timeout_is_a_timeout_in_whatever_form_it_was_given(litellm):
         for timeout in (0.05, "0.05", HttpTimeout()):
             with pytest.raises(litellm.Timeout):
                 await litellm.acompletion(**to(upstream), timeout=timeout, max_retries=0)
+        litellm.request_timeout = 0.05
+        with pytest.raises(litellm.Timeout):
+            await litellm.acompletion(**to(upstream), max_retries=0)
 
 
 @pytest.mark.parametrize("kind", ["acompletion", "completion"])
@@ -532,7 +535,29 @@ def test_a_cache_of_litellms_is_refused(litellm):
     litellm.cache = litellm.Cache()
     with pytest.raises(NotImplementedError, match="cache"):
         litellm.completion("gpt-4o", HI, mock_response="x")
-    assert litellm.completion("gpt-4o", HI, mock_response="x", caching=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ssl_verify", False),
+        ("client_session", object()),
+        ("aclient_session", object()),
+        ("turn_off_message_logging", True),
+        ("add_function_to_prompt", True),
+        ("max_budget", 1.0),
+    ],
+)
+def test_settings_that_cannot_be_obeyed_are_refused(litellm, name, value):
+    setattr(litellm, name, value)
+    with pytest.raises(NotImplementedError, match=name):
+        litellm.completion("gpt-4o", HI, mock_response="x")
+
+
+@pytest.mark.parametrize("name", ["reasoning_effort", "verbosity", "thinking"])
+def test_parameters_that_a_known_model_lacks_are_refused(litellm, name):
+    with pytest.raises(litellm.UnsupportedParamsError, match=name):
+        litellm.completion("gpt-4o", HI, mock_response="x", **{name: "low"})
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ OWN = frozenset(
         "num_retries",
         "fallbacks",
         "context_window_fallback_dict",
-    "client",
+        "client",
         "mock_response",
         "mock_tool_calls",
         "mock_timeout",
@@ -141,7 +141,20 @@ _REFUSED = {
     "enable_json_schema_validation": "check the answer with pydantic",
 }
 # Parameters that ask for nothing in particular, so that no provider's lack of them matters.
-_OF_NO_EFFECT: dict[str, Any] = {"n": 1, "logprobs": False, "parallel_tool_calls": True}
+_OF_NO_EFFECT: dict[str, Any] = {"n": 1}
+
+
+# Settings that change what is sent or told, their first values, and the way to have the same.
+_OWN_CLIENT = "pass client=openai.AsyncOpenAI(http_client=…) to the call"
+_SETTINGS: dict[str, tuple[Any, str]] = {
+    "client_session": (None, _OWN_CLIENT),
+    "aclient_session": (None, _OWN_CLIENT),
+    "ssl_verify": (True, _OWN_CLIENT),
+    "add_function_to_prompt": (False, "write the functions into the prompt yourself"),
+    "turn_off_message_logging": (False, "leave messages out in your own callback"),
+    "max_budget": (0.0, "use scallion's budget() middleware"),
+    "cache": (None, "use scallion's cache() middleware"),
+}
 
 
 def parameters(
@@ -182,15 +195,24 @@ def parameters(
     return given, extra
 
 
+def refuse_settings() -> None:
+    """Refuse settings of the module that litellm would obey and this cannot.
+
+    Raises:
+        NotImplementedError: one of them has another value than at first.
+    """
+    for name, (first, way) in _SETTINGS.items():
+        if setting(name) != first:
+            raise unsupported(f"litellm.{name}", way)
+
+
 def _refuse_unsupported(
     given: dict[str, Any], model: str, provider: str, *, drop: bool, allowed: set[str]
 ) -> None:
     supported = get_supported_openai_params(model, provider)
     if supported is None:
         return
-    known = {*supported, *allowed, "user", "stream_options", "reasoning_effort", "verbosity"}
-    if provider != "anthropic":
-        known |= {"thinking"}
+    known = {*supported, *allowed, "user", "stream_options"}
     lacking = [
         name
         for name, value in given.items()

@@ -17,7 +17,7 @@ from ._builder import finished_usage
 from ._callbacks import Call, at_once
 from ._convert import ChunkConverter, response_from_scallion
 from ._errors import translated
-from ._params import messages_of, parameters
+from ._params import messages_of, parameters, refuse_settings
 from ._state import setting, unsupported
 from .exceptions import BadRequestError, ContextWindowExceededError
 from .litellm_core_utils.get_llm_provider_logic import get_llm_provider
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from scallion._pipeline import Handler, ResponseStream
     from scallion._sync import SyncStream
     from scallion.types import ModelResponse as Answer
+
+DEFAULT_TIMEOUT = 6000.0
+"""litellm's first `request_timeout`, by which it means the SDKs' own."""
 
 _DEFAULT_RETRIES = 2
 """How often the SDKs try again if nobody says otherwise; litellm leaves it to them."""
@@ -74,8 +77,7 @@ class Prepared:
             api_base=base,
             is_async=is_async,
         )
-        if setting("cache") is not None and kwargs.get("caching") is not False:
-            raise unsupported("cache", "use scallion's cache() middleware, or dspy's own cache")
+        refuse_settings()
         if kwargs.get("caching"):
             raise unsupported("caching=True", "use scallion's cache() middleware")
 
@@ -105,6 +107,8 @@ class Prepared:
             **(self.kwargs.get("extra_headers") or {}),
         }
         seconds = _seconds(self.kwargs.get("timeout") or self.kwargs.get("request_timeout"))
+        if seconds is None and setting("request_timeout") != DEFAULT_TIMEOUT:
+            seconds = _seconds(setting("request_timeout"))
         return {
             "messages": self.messages,
             "model": self.model,
