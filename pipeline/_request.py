@@ -173,6 +173,19 @@ class Request(Struct, frozen=True, eq=False):
     provider: Handler | None = None
     guards: tuple[tuple[object, AttemptGuard], ...] = ()
 
+    if TYPE_CHECKING:  # what goes in is wider than what comes out
+
+        def __init__(
+            self,
+            model: str | None,
+            messages: str | Iterable[Mapping[str, Any] | Message],
+            params: dict[str, Any] = ...,
+            stream: bool = False,  # noqa: FBT001, FBT002
+            context: Context = ...,
+            provider: Handler | None = None,
+            guards: tuple[tuple[object, AttemptGuard], ...] = (),
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         if type(self.messages) is not Messages:
             msgspec.structs.force_setattr(self, "messages", as_messages(self.messages))

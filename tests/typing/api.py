@@ -154,6 +154,12 @@ async def handles_errors(llm: Pipeline) -> None:
 # -------------------------------------------------------------------------------- middlewares
 
 
+def makes_requests(messages: list[dict[str, Any]]) -> None:
+    assert_type(Request("gpt-4o", "Hi"), Request)
+    assert_type(Request("gpt-4o", messages, {"temperature": 0}, stream=True), Request)
+    Request(None, [Message(content="Hi"), {"role": "user", "content": "Hi"}], context=Context())
+
+
 async def plain(request: Request, call_next: Handler) -> Response:
     assert_type(request.model, str | None)
     assert_type(request.params, dict[str, Any])
