@@ -531,10 +531,25 @@ def test_what_is_not_supported_is_refused_with_the_way_to_do_it(litellm, given, 
         litellm.completion(**{"model": "gpt-4o", "messages": HI, "api_key": "x", **given})
 
 
+def test_a_key_is_tried_out(litellm, monkeypatch):
+    with Upstream(completion("x"), error(401)) as upstream:
+        litellm.api_base = f"{upstream.url}/v1"
+        assert litellm.check_valid_key("gpt-4o", "sk-good") is True
+        assert litellm.check_valid_key("gpt-4o", "sk-bad") is False
+
+
+@pytest.mark.parametrize("name", ["enable_cache", "get_optional_params", "CustomLLM"])
+def test_other_functions_that_are_not_supported_say_so(litellm, name):
+    with pytest.raises(NotImplementedError, match=name):
+        getattr(litellm, name)()
+
+
 def test_a_cache_of_litellms_is_refused(litellm):
     litellm.cache = litellm.Cache()
     with pytest.raises(NotImplementedError, match="cache"):
         litellm.completion("gpt-4o", HI, mock_response="x")
+    litellm.disable_cache()
+    assert litellm.completion("gpt-4o", HI, mock_response="x")
 
 
 @pytest.mark.parametrize(

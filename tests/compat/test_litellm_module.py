@@ -103,7 +103,8 @@ MODULES = words(
 types.router integrations.custom_logger litellm_core_utils.streaming_handler
 litellm_core_utils.logging_worker litellm_core_utils.get_llm_provider_logic
 llms.custom_httpx.async_client_cleanup files.main caching _logging main responses.main
-litellm_core_utils.litellm_logging constants"""
+litellm_core_utils.litellm_logging constants types.responses.main
+    llms.anthropic.common_utils llms.custom_llm responses.streaming_iterator"""
 )
 
 
@@ -657,6 +658,10 @@ def test_exceptions_take_responses_of_any_http_library(litellm):
     )
     assert broken.status_code == 429
     assert litellm.OpenAIError(original_exception=broken).original_exception is broken
+    inner = import_module("litellm.llms.anthropic.common_utils").AnthropicError(529, "busy")
+    assert (str(inner), inner.status_code) == ("busy", 529)
+    own = import_module("litellm.llms.custom_llm").CustomLLMError(500, "mine")
+    assert (str(own), own.status_code) == ("mine", 500)
     plain = litellm.GuardrailRaisedException("g", "m", should_wrap_with_default_message=False)
     assert str(plain) == "m"
 

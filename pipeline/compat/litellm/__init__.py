@@ -31,6 +31,7 @@ from ._logging import _turn_on_debug as _turn_on_debug
 from ._logging import print_verbose as print_verbose
 from ._logging import verbose_logger as verbose_logger
 from ._not_chat import *  # noqa: F403
+from ._state import unsupported
 from ._version import version as _version_text
 from .caching import Cache as Cache
 from .caching import DualCache as DualCache
@@ -43,6 +44,7 @@ from .integrations.custom_logger import CustomLogger as CustomLogger
 from .litellm_core_utils.logging_callback_manager import LoggingCallbackManager
 from .litellm_core_utils.streaming_handler import CustomStreamWrapper as CustomStreamWrapper
 from .llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
+from .llms.custom_llm import CustomLLM as CustomLLM
 from .main import acompletion as acompletion
 from .main import acompletion_with_retries as acompletion_with_retries
 from .main import batch_completion as batch_completion
@@ -59,6 +61,7 @@ from .types.info import ModelInfo as ModelInfo
 from .types.llms.openai import *  # noqa: F403
 from .types.router import *  # noqa: F403
 from .types.utils import *  # noqa: F403
+from .utils import check_valid_key as check_valid_key
 from .utils import create_pretrained_tokenizer as create_pretrained_tokenizer
 from .utils import create_tokenizer as create_tokenizer
 from .utils import decode as decode
@@ -103,6 +106,10 @@ anthropic_key: str | None = None
 openrouter_key: str | None = None
 azure_key: str | None = None
 groq_key: str | None = None
+cohere_key: str | None = None
+replicate_key: str | None = None
+huggingface_key: str | None = None
+api_version: str | None = None
 organization: str | None = None
 headers: dict[str, str] | None = None
 num_retries: int | None = None
@@ -148,6 +155,23 @@ _current_cost: float = 0.0
 async def shutdown_background_tasks() -> None:
     """Close the running loop's connections; no tasks are left behind."""
     await close_litellm_async_clients()
+
+
+def enable_cache(*args: Any, **kwargs: Any) -> None:
+    """Not supported."""
+    raise unsupported("enable_cache()", "use scallion's cache() middleware")
+
+
+def disable_cache() -> None:
+    """Have no cache, as is the case."""
+    globals()["cache"] = None
+
+
+def get_optional_params(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Not supported: what is sent is decided where it is sent."""
+    raise unsupported(
+        "get_optional_params()", "look at the body with a middleware or a test server"
+    )
 
 
 def get_model_cost_map(url: str = "") -> dict[str, Any]:

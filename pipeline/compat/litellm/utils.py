@@ -289,6 +289,18 @@ def get_valid_models(
     return found
 
 
+def check_valid_key(model: str, api_key: str) -> bool:
+    """Whether a key is good: asks the model for a word to find out."""
+    from .exceptions import AuthenticationError
+    from .main import completion
+
+    try:
+        completion(model, [{"role": "user", "content": "Hey"}], api_key=api_key, max_tokens=10)
+    except AuthenticationError:
+        return False
+    return True
+
+
 # ------------------------------------------------------------------------------------- about texts
 
 

@@ -426,6 +426,15 @@ class ResponseIncompleteEvent(ResponseCompletedEvent):
     """The end, before all was said."""
 
 
+class ErrorEventError(BaseLiteLLMOpenAIResponseObject):
+    """What went wrong."""
+
+    type: str | None = None
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+
+
 class ErrorEvent(ResponsesAPIStreamingResponse):
     """A failure."""
 

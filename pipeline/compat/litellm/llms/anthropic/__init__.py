@@ -1,0 +1,1 @@
+"""What others import of litellm's handler of Anthropic."""
