@@ -7,10 +7,14 @@ by their size. These are for code that compares with numbers from litellm.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+# tiktoken's table, from its version 0.12: litellm looks names up there without their provider.
+_O200K = re.compile(r"(ft:)?(gpt-4o|gpt-4\.1|gpt-4\.5-|gpt-5|chatgpt-4o-|o[134](-|$))")
 
 _PER_MESSAGE = 3
 _PER_NAME = 1
@@ -23,14 +27,8 @@ _DEFAULT_IMAGE = 250
 
 
 def encoding_of(model: str) -> str:
-    """The encoding that tiktoken lists for a name; cl100k for all others."""
-    from tiktoken.model import encoding_name_for_model
-
-    try:
-        name = encoding_name_for_model(model)
-    except KeyError:
-        return "cl100k_base"
-    return name if name == "o200k_base" else "cl100k_base"
+    """The encoding that tiktoken lists for a bare name; cl100k for all others, as litellm has it."""
+    return "o200k_base" if _O200K.match(model) else "cl100k_base"
 
 
 def token_counter(
