@@ -55,7 +55,7 @@ class _Place(msgspec.Struct):
 def _place_of(line: bytes) -> _Place | None:
     try:
         return msgspec.json.decode(line, type=_Place)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -148,5 +148,7 @@ class Check:
             # What a process was writing when it died. If it was a whole record once, the next one
             # does not follow.
             self.notes.append(f"{where} is not a record: writing it was cut short")
-        else:
-            self.problems.append(f"{where} belongs to no chain")
+            return
+        except RecursionError:
+            pass  # deeper than anything that a record is written from
+        self.problems.append(f"{where} belongs to no chain")

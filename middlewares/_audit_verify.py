@@ -105,4 +105,4 @@ def _read_database(path: Path, check: Check) -> Link | None:
                 check.read(str(record).encode(), f"{path.name}:{seq}")
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{path} is no audit: {error}") from error
-    return parse_link(found[0]) if found else None
+    return parse_link(str(found[0])) if found else None
