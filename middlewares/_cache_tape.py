@@ -36,11 +36,7 @@ class Tape(Struct, omit_defaults=True):
         """
         first = self.said[0] if self.said and isinstance(self.said[0], dict) else {}
         common = {name: first[name] for name in ENVELOPE if name in first}
-        return [
-            StreamChunk.model_validate({**common, **_as_dict(said)})
-            for said in self.said
-            if isinstance(said, (str, dict))
-        ]
+        return [StreamChunk.model_validate({**common, **_as_dict(said)}) for said in self.said]
 
 
 class Recorder:
@@ -116,8 +112,12 @@ class TimedReplay(Replay):
         return [self._chunks.pop(0)]
 
 
-def _as_dict(said: str | dict[str, Any]) -> dict[str, Any]:
-    return {"choices": [{"delta": {"content": said}}]} if isinstance(said, str) else said
+def _as_dict(said: Any) -> dict[str, Any]:
+    if isinstance(said, dict):
+        return said
+    if not isinstance(said, str):
+        raise ValueError(f"{said!r} is no chunk")
+    return {"choices": [{"delta": {"content": said}}]}
 
 
 def _only_text(shown: dict[str, Any]) -> str | None:

@@ -123,7 +123,7 @@ class CassetteStore(MemoryStore):
                 self._read_at = read_at
         except FileNotFoundError:
             self._tape, self._read_at = Tape(), None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise StoreError(f"{self._path} cannot be read as a recording: {error}") from error
         if self._tape.format != FORMAT:
             raise StoreError(
@@ -154,13 +154,14 @@ def _kept(data: bytes) -> Kept:
 
 
 def _bytes(kept: Kept) -> bytes | None:
-    if kept.base64 is not None:
-        try:
+    """The value, or `None` if somebody has broken it."""
+    try:
+        if kept.base64 is not None:
             return b64decode(kept.base64, validate=True)
-        except ValueError:
-            return None
-    payload = msgspec.json.encode(kept.value)
-    return payload if kept.version is None else MAGIC + bytes([kept.version, PLAIN]) + payload
+        header = b"" if kept.version is None else MAGIC + bytes([kept.version, PLAIN])
+        return header + msgspec.json.encode(kept.value)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _write(path: Path, tape: Tape) -> None:
