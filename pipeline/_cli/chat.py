@@ -6,6 +6,8 @@ import asyncio
 import json
 import sys
 import warnings
+from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from scallion import build_pipeline
@@ -19,7 +21,6 @@ from ._terminal import Terminal
 
 if TYPE_CHECKING:
     import argparse
-    from decimal import Decimal
 
     from scallion.middlewares import Entry
     from scallion.types import Message, ModelResponse
@@ -137,7 +138,7 @@ class Chat:
             "completion_tokens": sum(
                 entry.usage.completion_tokens for entry in entries if entry.usage
             ),
-            "cost": None if None in costs else str(sum(costs)),  # type: ignore[arg-type]
+            "cost": None if None in costs else _plain(sum(filter(None, costs), Decimal(0))),
             "exact": all(_is_exact(entry) for entry in entries),
         }
 
@@ -154,11 +155,13 @@ class Chat:
 
 def _converse(chat: Chat, runner: asyncio.Runner) -> int:
     """Talk with somebody at a terminal."""
+    with suppress(ImportError):  # not on Windows; with it, lines can be edited
+        import readline  # noqa: F401
     terminal = Terminal()
     terminal.note("Ctrl-C breaks off an answer, /new begins afresh, Ctrl-D ends")
     while True:
         try:
-            text = input(terminal.bold("> ")).strip()
+            text = input("> ").strip()
         except EOFError:
             terminal.line()
             return 0
@@ -187,7 +190,7 @@ def _take_turn(chat: Chat, runner: asyncio.Runner, terminal: Terminal, text: str
         ended = f"{type(error).__name__}: {error}: "
     if not terminal.fresh:
         terminal.line()
-    terminal.note(f"{ended}{_shown(chat.bill(before))}, ${chat.total:f} in all")
+    terminal.note(f"{ended}{_shown(chat.bill(before))}, ${_plain(chat.total)} in all")
 
 
 def _answer_pipe(chat: Chat, runner: asyncio.Runner, *, as_json: bool) -> int:
@@ -212,6 +215,11 @@ def _shown(bill: dict[str, Any]) -> str:
     about = "" if bill["exact"] else "~"
     dollars = "at an unknown price" if bill["cost"] is None else f"{about}${bill['cost']}"
     return f"{about}{bill['prompt_tokens']} tokens in, {about}{bill['completion_tokens']} out, {dollars}"
+
+
+def _plain(amount: Decimal) -> str:
+    """An amount without exponents and zeros at its end."""
+    return f"{amount.normalize():f}"
 
 
 def _is_exact(entry: Entry) -> bool:
