@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ._secrets import hide_params
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from typing import Self
 
     from ._pipeline import Pipeline, ResponseStream
     from .types import Message, ModelResponse, StreamChunk
 
 T = TypeVar("T")
+
+PATIENCE = 5.0
+"""Seconds that a call which Ctrl-C has cancelled may take to come to its end."""
 
 
 class SyncPipeline:
@@ -104,6 +107,7 @@ class _Background:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._stopping = False
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run to the end, in the caller's context, and return or raise what comes of it."""
@@ -111,36 +115,36 @@ class _Background:
             coroutine.close()
             raise RuntimeError("pipeline.sync was called from within one of its own calls: await")
         ended = threading.Event()
-
-        async def awaited() -> T:
-            try:
-                return await coroutine
-            finally:
-                ended.set()
-
-        future = self.start(awaited())
+        future = self.start(coroutine, ended.set)
         try:
             return future.result()
         except BaseException:
             if not future.done():  # Ctrl-C: the call must not go on, and its end is waited for
                 future.cancel()
-                ended.wait(timeout=5)
+                ended.wait(timeout=PATIENCE)
             raise
 
-    def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Begin to run, in the caller's context."""
+    def start(self, coroutine: Coroutine[Any, Any, T], on_end: Callable[[], object]) -> Future[T]:
+        """Begin to run, in the caller's context. `on_end` is called when it has ended, however."""
         future: Future[T] = Future()
         context = copy_context()
         loop = self._running()
 
         def begin() -> None:
             task = loop.create_task(coroutine, context=context)
-            task.add_done_callback(lambda done: _hand_over(done, future))
+            # At the interpreter's end only daemon threads wait, which die more quietly than they fail.
+            task.add_done_callback(
+                lambda done: None if self._stopping else _hand_over(done, future, on_end)
+            )
             future.add_done_callback(
                 lambda done: loop.call_soon_threadsafe(task.cancel) if done.cancelled() else None
             )
 
-        loop.call_soon_threadsafe(begin)
+        try:
+            loop.call_soon_threadsafe(begin)
+        except RuntimeError:  # the interpreter is ending, and has stopped the loop
+            coroutine.close()
+            raise
         return future
 
     def _running(self) -> asyncio.AbstractEventLoop:
@@ -158,6 +162,7 @@ class _Background:
         """At the interpreter's exit: end what still runs, close the clients, but never hang."""
         loop, thread = self._loop, self._thread
         if loop is not None and thread is not None and thread.is_alive():
+            self._stopping = True
             loop.call_soon_threadsafe(loop.stop)
             thread.join(timeout=2)
 
@@ -172,13 +177,17 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
-        for task in asyncio.all_tasks(loop):
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
             task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=1))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
-def _hand_over(task: asyncio.Task[T], future: Future[T]) -> None:
+def _hand_over(task: asyncio.Task[T], future: Future[T], on_end: Callable[[], object]) -> None:
+    on_end()
     if future.cancelled() or not future.set_running_or_notify_cancel():
         if not task.cancelled():
             task.exception()  # seen
