@@ -15,7 +15,7 @@ from ._order import OrderWarning, complaints
 from ._request import Attempt, Context, Request, as_messages
 from ._response import Response
 from ._secrets import hide_params
-from .exceptions import InvalidRequestError, LLMClientError
+from .exceptions import InvalidRequestError, LLMClientError, StreamInterruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -169,7 +169,7 @@ class Pipeline:
         note(response)
         for observe in self._observers:
             observe(response)
-        return response
+        return response.rewind()
 
     async def __call__(self, request: Request) -> Response:
         """The handler form: this pipeline's own provider answers, whoever calls."""
@@ -376,6 +376,10 @@ class ResponseStream:
                 self._response = await self._pipeline.send(self._request)
             except Exception as failure:
                 self._failure = failure
+                raise
+            except BaseException:
+                # Who reads on, as heartbeats around each read do, must not send it once more.
+                self._failure = StreamInterruptedError("the stream was cancelled before it began")
                 raise
             finally:
                 self._opening = False

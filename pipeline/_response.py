@@ -60,9 +60,9 @@ class Response:
     """
 
     __slots__ = (
-        "__weakref__", "_answer", "_attempt", "_batch", "_closed", "_error", "_first_content_at", "_labels",
-        "_limits", "_loop", "_lost_end", "_outcome", "_position", "_primed", "_recorded", "_recoveries",
-        "_source", "_stages", "_to_replay", "request",
+        "__weakref__", "_answer", "_attempt", "_batch", "_error", "_first_content_at", "_labels", "_limits",
+        "_loop", "_lost_end", "_outcome", "_position", "_primed", "_recorded", "_recoveries", "_source",
+        "_stages", "_to_replay", "_unheard", "request",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +79,7 @@ class Response:
         self._source = source
         self._batch: list[StreamChunk] = []
         self._position = 0
-        self._closed = False
+        self._unheard = False  # whoever reads on must hear that it did not come to its end
         self._recorded = False
         self._to_replay = source is None
         self._error: BaseException | None = None
@@ -205,23 +205,20 @@ class Response:
         if self._outcome is None:
             # A layer may read the whole answer and pass the Response on: it starts over then.
             self._to_replay = not self._batch
+            self._unheard = True  # by whoever iterates later, if this fails
             while await self._advance():
                 pass
-        if self._error is not None:
-            raise self._error
         assert self._outcome is not None
+        if self._outcome.status != "completed" or self._error is not None:
+            raise self._what_cut_it_short()
         assert self._answer is not None
-        if self._outcome.status != "completed":
-            raise StreamInterruptedError(
-                "the stream was closed before its end", partial=self._answer
-            )
         return self._answer
 
     async def aclose(self) -> None:
         """Stop here and release the connection. Does nothing once the Response has ended."""
         if self._outcome is None:
             assert self._source is not None
-            self._closed = True
+            self._unheard = True
             self._take_primed()
             whole = self._source.ended and self._is_whole(self._stages[0].accumulator)
             try:
@@ -261,6 +258,13 @@ class Response:
             attempt.end(self._outcome, self.request.context.clock.now())
         return True
 
+    def rewind(self) -> Self:
+        """Let a new reader have all of what has ended, also if a layer has read it already."""
+        if self._outcome is not None:
+            self._batch, self._position = [], 0
+            self._to_replay = self._unheard = True
+        return self
+
     async def commit(self) -> Self:
         """Read up to the first content, so that what fails before it fails in `call_next`."""
         while self._outcome is None and self._first_content_at is None:
@@ -286,9 +290,9 @@ class Response:
             self._to_replay = False
             self._batch = chunks_of(self._answer)
             return
-        if self._closed and self._outcome is not None and self._outcome.status == "closed":
-            self._closed = False
-            raise self._closed_early("before its end")
+        if self._unheard and self._outcome is not None and self._outcome.status != "completed":
+            self._unheard = False
+            raise self._what_cut_it_short()
         raise StopAsyncIteration
 
     async def _advance(self) -> bool:
@@ -433,6 +437,7 @@ class Response:
 
     def _settle_cancelled(self, meant: BaseException) -> None:
         """Cancellation goes on whatever the layers make of it: timeouts and task groups wait."""
+        self._unheard = True
         try:
             self._settle("failed" if isinstance(meant, Exception) else "cancelled", meant)
         except Exception as problem:  # noqa: BLE001
@@ -493,6 +498,16 @@ class Response:
 
     def _closed_early(self, when: str) -> StreamInterruptedError:
         return StreamInterruptedError(f"the stream was closed {when}", partial=self._partial())
+
+    def _what_cut_it_short(self) -> Exception:
+        """What readers get who come when it has ended too early. Never the cancellation of another."""
+        assert self._outcome is not None
+        if isinstance(self._error, Exception):
+            return self._error
+        how = "cancelled" if self._outcome.status == "cancelled" else "closed"
+        return StreamInterruptedError(
+            f"the stream was {how} before its end", partial=self._partial()
+        )
 
     def _truncated(self) -> StreamTruncatedError:
         return StreamTruncatedError(

@@ -11,6 +11,7 @@ from scallion import Context, OrderWarning, Pipeline, Request, Response, build_p
 from scallion.exceptions import (
     InvalidRequestError,
     ServerError,
+    StreamInterruptedError,
     StreamTruncatedError,
     TimeoutError,
 )
@@ -383,6 +384,26 @@ async def test_a_stream_has_one_reader():
     gate.set()
 
     assert (await first).text == "Hi"
+
+
+async def test_a_stream_that_was_cancelled_while_it_opened_is_not_sent_again():
+    asked = []
+
+    async def provider(request):
+        asked.append(request)
+        await asyncio.Event().wait()
+
+    stream = build_pipeline(provider=provider, model="m").stream("hi")
+    first = asyncio.create_task(stream.collect())
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+
+    with pytest.raises(StreamInterruptedError, match="cancelled before it began"):
+        await anext(stream)
+
+    assert first.cancelled()
+    assert len(asked) == 1
 
 
 async def test_stream_is_a_method_and_no_parameter():

@@ -178,6 +178,8 @@ async def test_it_settles_once_whatever_happens_afterwards():
     await response.aclose()
     with pytest.raises(StreamInterruptedError):
         await response.collect()
+    with pytest.raises(StreamInterruptedError):
+        await anext(response)
     assert [chunk async for chunk in response] == []
     del response
     gc.collect()
@@ -411,6 +413,25 @@ async def test_reading_on_after_closing_is_an_error_once_and_then_the_end():
     with pytest.raises(StreamInterruptedError, match="closed before its end"):
         await anext(response)
     assert [chunk async for chunk in response] == []
+
+
+@pytest.mark.parametrize("collected", [False, True])
+async def test_reading_on_after_a_cancelled_read_is_an_error_and_neither_an_end_nor_a_cancellation(
+    collected,
+):
+    stall = asyncio.Event()
+    response = await committed(Source([HEL], stall.wait(), [LO], [STOP]))
+    assert (await anext(response)).content == "Hel"
+    reading = asyncio.create_task(response.collect() if collected else texts(response))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait([reading])
+
+    # As a heartbeat does, which gives each read a second and then tries again.
+    with pytest.raises(StreamInterruptedError, match="cancelled before its end") as caught:
+        await (response.collect() if collected else anext(response))
+
+    assert caught.value.partial.text == "Hel"
 
 
 # ------------------------------------------------------------------------------ the commit point
@@ -665,6 +686,54 @@ async def test_a_layer_may_read_a_stream_to_its_end_and_pass_it_on():
     llm = build_pipeline([nosy], provider=provider, model="m")
 
     assert [c.content async for c in llm.stream("hi")] == ["Hello", None]
+
+
+async def read_by_collecting(response):
+    await response.collect()
+
+
+async def read_by_iterating(response):
+    async for _ in response:
+        pass
+
+
+readers = pytest.mark.parametrize("read", [read_by_collecting, read_by_iterating])
+
+
+@readers
+async def test_a_failure_that_a_layer_kept_to_itself_is_no_empty_answer(read):
+    async def hides(request, call_next):
+        response = await call_next(request)
+        with pytest.raises(StreamInterruptedError):
+            await read(response)
+        return response
+
+    async def provider(request):
+        return Response.streaming(Source([HEL], ServerError("boom")), request)
+
+    llm = build_pipeline([hides], provider=provider, model="m")
+
+    with pytest.raises(StreamInterruptedError, match="boom"):
+        await texts(llm.stream("hi"))
+
+
+@readers
+async def test_a_response_that_a_layer_keeps_for_later_calls_is_whole_each_time(read):
+    kept = []
+
+    async def keeps(request, call_next):
+        if not kept:
+            kept.append(await call_next(request))
+            await read(kept[0])
+        return kept[0]
+
+    async def provider(request):
+        return Response.streaming(words("Hel", "lo"), request)
+
+    llm = build_pipeline([keeps], provider=provider, model="m")
+
+    for _ in range(2):
+        assert await texts(llm.stream("hi")) == ["Hello"]
 
 
 async def test_collecting_after_some_chunks_gives_the_whole_answer():
