@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 from pydantic import BaseModel
@@ -54,6 +55,29 @@ OPENAI = frozenset(
 # What is for litellm itself, or for nobody: never sent.
 OWN = frozenset(
     [
+        "force_timeout",
+        "text_completion",
+        "order",
+        "async_call",
+        "cache_key",
+        "preset_cache_key",
+        "completion_call_id",
+        "stream_response",
+        "model_alias_map",
+        "model_config",
+        "router_model_id",
+        "region_name",
+        "max_parallel_requests",
+        "max_fallbacks",
+        "caching_groups",
+        "fastest_response",
+        "provider_specific_header",
+        "tag_regex",
+        "use_client",
+        "stream_timeout_by_service_tier",
+        "timeout_by_service_tier",
+        "secret_fields",
+        "complete_response",
         "model",
         "messages",
         "stream",
@@ -131,6 +155,11 @@ OWN = frozenset(
         "ssl_verify",
     ]
 )
+# More of the same, by the beginnings and endings of litellm's own names.
+_OWN_PATTERN = re.compile(
+    r"_|litellm_|langfuse_|langsmith_|arize_|dd_|gcs_|s3_|posthog_|newrelic_|signoz_|humanloop_"
+    r"|wandb_|aws_|azure_|vertex_|auto_router|mock_testing_|.*_cost_per_|.*_token_cost"
+)
 # What would change the answer, and is not supported: better an error than another answer.
 _REFUSED = {
     "model_list": "use litellm.Router(model_list=…), or scallion.compat.Router",
@@ -139,6 +168,16 @@ _REFUSED = {
     "roles": "write the messages' roles yourself",
     "hf_model_name": "count tokens with scallion.tokens",
     "enable_json_schema_validation": "check the answer with pydantic",
+    "guardrails": "check prompts and answers with a middleware of your own",
+    "ensure_alternating_roles": "Scallion's adapters send what each provider takes",
+    "user_continue_message": "add the message yourself",
+    "assistant_continue_message": "add the message yourself",
+    "litellm_system_prompt": "add the message yourself",
+    "litellm_credential_name": "pass api_key= and api_base=",
+    "use_litellm_proxy": 'pass model="litellm_proxy/…" with api_base=',
+    "azure_ad_token": "pass client=openai.AsyncAzureOpenAI(azure_ad_token=…)",
+    "azure_ad_token_provider": "pass client=openai.AsyncAzureOpenAI(azure_ad_token_provider=…)",
+    "turn_off_message_logging": "leave messages out in your own callback",
 }
 # Parameters that ask for nothing in particular, so that no provider's lack of them matters.
 _OF_NO_EFFECT: dict[str, Any] = {"n": 1}
@@ -190,7 +229,10 @@ def parameters(
     extra = {
         name: value
         for name, value in kwargs.items()
-        if name not in OPENAI and name not in OWN and value is not None
+        if value is not None
+        and name not in OPENAI
+        and name not in OWN
+        and not _OWN_PATTERN.match(name)
     }
     return given, extra
 

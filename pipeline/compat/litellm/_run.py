@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -395,7 +396,8 @@ def _chunks(
         at_once(call.failed(failure))
         raise failure from error
     finally:
-        stream.close()
+        with suppress(RuntimeError):  # the garbage collector may run in the loop's own thread
+            stream.close()
     response = prepared.convert(stream.result)
     cost = prepared.finish(response)
     wrapper._hidden_params.update(response._hidden_params)
