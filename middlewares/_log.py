@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from scallion._layer import layer
@@ -59,20 +61,44 @@ def log(
         return text if len(text) <= max_length else f"{text[:max_length]}…"
 
     async def middleware(request: Request, call_next: Handler) -> Response:
-        started = _asked(request)
-        if prompts:
-            started["prompt"] = shown(text_of(request.messages[-1].get("content")))
+        callers = copy_context()
+
+        def starting() -> dict[str, Any]:
+            text = text_of(request.messages[-1].get("content")) if prompts else None
+            return _asked(request) | ({} if text is None else {"prompt": shown(text)})
 
         def settled(outcome: Outcome) -> None:
-            fields = {**_asked(request), **_ended(outcome)}
-            if prompts and outcome.response is not None:
-                fields["answer"] = shown(outcome.response.text)
-            emit(level_of(outcome, level), "call settled", fields)
+            def ended() -> dict[str, Any]:
+                fields = {**_asked(request), **_ended(outcome)}
+                if prompts and outcome.response is not None:
+                    fields["answer"] = shown(outcome.response.text)
+                return fields
 
-        emit("debug", "call started", started)
+            loudness = level_of(outcome, level)
+            if outcome.status == "abandoned":  # found by the garbage collector, in any context
+                callers.run(_carefully, emit, loudness, "call settled", ended)
+            else:
+                _carefully(emit, loudness, "call settled", ended)
+
+        _carefully(emit, "debug", "call started", starting)
         return await observe(request, call_next, settled)
 
     return middleware
+
+
+def _carefully(
+    emit: Callable[[str, str, dict[str, Any]], object],
+    level: str,
+    event: str,
+    make: Callable[[], dict[str, Any]],
+) -> None:
+    """Log, and never let a call fail because its event cannot be logged."""
+    try:
+        emit(level, event, make())
+    except Exception as error:  # noqa: BLE001 - a processor or redactor of one's own
+        logging.getLogger("scallion").warning(
+            "log(): %r was lost (%s)", event, type(error).__name__
+        )
 
 
 def level_of(outcome: Outcome, normal: str) -> str:
@@ -132,6 +158,9 @@ def _emitter(logger: Any) -> Callable[[str, str, dict[str, Any]], object]:
         import structlog
 
         target = structlog.get_logger("scallion") if logger is None else logger
-        getattr(target, level)(event, **fields)
+        logged = getattr(target, level)(event, **fields)
+        if inspect.iscoroutine(logged):  # structlog's AsyncBoundLogger, and nobody can wait here
+            logged.close()
+            getattr(target.bind().sync_bl, level)(event, **fields)
 
     return emit_structured

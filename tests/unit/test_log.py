@@ -1,6 +1,10 @@
 """log(): what is said, how loudly, and what is never said unasked."""
 
+import gc
+import io
+import json
 import logging
+import threading
 
 import pytest
 import structlog
@@ -107,6 +111,89 @@ async def test_context_variables_of_the_caller_appear(events):
         await pipeline(fake()).complete("hello")
 
     assert [event["request_id"] for event in events] == ["r1", "r1"]
+
+
+async def test_context_variables_of_the_caller_appear_also_of_a_stream_that_was_dropped(events):
+    with structlog.contextvars.bound_contextvars(request_id="r1"):
+        stream = pipeline(fake()).stream("hello")
+        await anext(stream)
+    thread = threading.Thread(target=lambda held: held.clear(), args=([stream],))
+    del stream
+    thread.start()
+    thread.join()
+    del thread
+    gc.collect()
+
+    assert [(e.get("status"), e["request_id"]) for e in events] == [
+        (None, "r1"), ("abandoned", "r1")
+    ]  # fmt: skip
+
+
+async def test_structlogs_own_configuration_is_used_and_left_alone():
+    out = io.StringIO()
+    before = structlog.get_config()
+    try:
+        structlog.configure(
+            processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
+            logger_factory=structlog.WriteLoggerFactory(out),
+        )
+        configured = structlog.get_config()
+        await pipeline(fake(["Hi"])).complete("hello")
+        assert structlog.get_config() == configured
+    finally:
+        structlog.configure(**before)
+
+    started, settled = map(json.loads, out.getvalue().splitlines())
+    assert (started["level"], settled["level"], settled["status"]) == ("debug", "info", "completed")
+
+
+async def test_structlog_over_the_standard_library_filters_by_its_levels(caplog):
+    logger = structlog.wrap_logger(
+        logging.getLogger("app"),
+        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    with caplog.at_level(logging.INFO, logger="app"):
+        await pipeline(fake(["Hi"]), logger=logger).complete("hello")
+
+    (settled,) = caplog.records
+    assert (settled.message, settled.status) == ("call settled", "completed")
+
+
+@pytest.mark.parametrize("mode", ["complete", "stream"])
+async def test_an_asynchronous_bound_logger_is_used_without_waiting(mode):
+    logged = []
+    logger = structlog.wrap_logger(
+        structlog.PrintLogger(io.StringIO()),
+        processors=[lambda logger, name, event: logged.append((name, event)) or "x"],
+        wrapper_class=structlog.stdlib.AsyncBoundLogger,
+    )
+    llm = pipeline(fake(["Hi"]), logger=logger)
+    await (llm.complete("hello") if mode == "complete" else llm.stream("hello").collect())
+
+    assert [(name, event["event"]) for name, event in logged] == [
+        ("debug", "call started"), ("info", "call settled")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["complete", "stream"])
+async def test_a_logger_or_redactor_that_fails_does_not_fail_the_call(mode, caplog):
+    llm = pipeline(fake(["Hi"]), prompts=True, redact=lambda text: 1 / 0)
+    answer = await (
+        llm.complete("secret") if mode == "complete" else llm.stream("secret").collect()
+    )
+
+    assert answer.text == "Hi"
+    assert "ZeroDivisionError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_nothing_is_configured_by_making_or_using_the_layer():
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers), structlog.is_configured())
+    await pipeline(fake(["Hi"])).complete("hello")
+
+    assert (root.level, list(root.handlers), structlog.is_configured()) == before
 
 
 async def test_a_standard_logger_works_too(caplog):
