@@ -12,6 +12,8 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
+from scallion._secrets import Secret
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -45,6 +47,8 @@ class Deployment:
             )
         self.model_name = name
         self.params: dict[str, Any] = {k: v for k, v in params.items() if v is not None}
+        if isinstance(self.params.get("api_key"), str):
+            self.params["api_key"] = Secret(self.params["api_key"])
         info = _as_dict(given.get("model_info") or {})
         info.setdefault("id", _id_of(name, self.params))
         info.setdefault("db_model", False)

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import pickle
 import threading
+import traceback
 
 import openai
 import pytest
@@ -535,6 +536,29 @@ async def test_a_synchronous_calls_callback_may_wait(litellm):
 def test_what_is_not_supported_is_refused_with_the_way_to_do_it(litellm, given, says):
     with pytest.raises(NotImplementedError, match=says):
         litellm.completion(**{"model": "gpt-4o", "messages": HI, "api_key": "x", **given})
+
+
+@pytest.mark.parametrize("kind", ["call", "router"])
+def test_keys_are_in_no_error_and_no_variable_of_its_frames(litellm, kind):
+    key = "sk-canary-0123456789"
+    with Upstream(default=error(401, message=f"wrong key {key}")) as upstream:
+        where = {"model": "openai/x", "api_base": f"{upstream.url}/v1"}
+        router = litellm.Router(
+            model_list=[{"model_name": "x", "litellm_params": {**where, "api_key": key}}]
+        )
+        try:
+            if kind == "call":
+                litellm.completion(messages=HI, api_key=key, **where)
+            else:
+                router.completion("x", HI)
+        except litellm.AuthenticationError as raised:
+            shown = traceback.TracebackException.from_exception(raised, capture_locals=True)
+    # The first frame is this test's own, which has to know the key.
+    ours = [line for frame in list(shown.stack)[1:] for line in (frame.locals or {}).values()]
+    assert len(ours) > 10
+    assert key not in "".join(ours)
+    assert key not in str(shown)
+    assert key not in repr(router.model_list)
 
 
 def test_a_key_is_tried_out(litellm, monkeypatch):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from scallion._secrets import Secret
+
 from . import _mock, _run
 from ._builder import stream_chunk_builder as stream_chunk_builder
 from ._not_chat import aembedding as aembedding
@@ -74,8 +76,9 @@ def completion(
         openai.APIError: a subclass of it from `litellm.exceptions`: the call failed.
         NotImplementedError: something was asked for that is not supported.
     """
-    given = {name: value for name, value in locals().items() if name != "kwargs"}
-    return _run.completion({**given, **kwargs})
+    given = _given(locals())
+    api_key = None  # who shows the variables of this frame is not to show it
+    return _run.completion(given)
 
 
 async def acompletion(
@@ -126,8 +129,18 @@ async def acompletion(
     **kwargs: Any,
 ) -> ModelResponse | CustomStreamWrapper:
     """Ask a model. As `completion`; a stream is an asynchronous iterator."""
-    given = {name: value for name, value in locals().items() if name != "kwargs"}
-    return await _run.acompletion({**given, **kwargs})
+    given = _given(locals())
+    api_key = None  # who shows the variables of this frame is not to show it
+    return await _run.acompletion(given)
+
+
+def _given(arguments: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of a call as one dict, with its key as a text that shows itself as `***`."""
+    given = {name: value for name, value in arguments.items() if name != "kwargs"}
+    given |= arguments["kwargs"]
+    if isinstance(given["api_key"], str):
+        given["api_key"] = Secret(given["api_key"])
+    return given
 
 
 def completion_with_retries(*args: Any, **kwargs: Any) -> Any:
