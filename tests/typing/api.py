@@ -25,9 +25,12 @@ from scallion import (
 from scallion.exceptions import AllModelsFailedError, ProviderError, RateLimitError, StreamError
 from scallion.middlewares import (
     Entry,
+    JsonlSink,
     Ledger,
     RetryBudget,
+    SqliteSink,
     Target,
+    audit,
     budget,
     cost,
     fallback,
@@ -218,6 +221,25 @@ class Counting:
 async def canned(request: Request) -> Response:
     """A provider is any function from Request to Response."""
     return Response.completed(ModelResponse(choices=[Choice()]), request)
+
+
+def audits_calls(records: list[dict[str, Any]]) -> None:
+    async def send(record: dict[str, Any]) -> None:
+        records.append(record)
+
+    file = JsonlSink("calls.jsonl", chain=True, fsync="always", max_bytes=2**20, keep=9)
+    layer = audit(file, strict=True, prompts=True, redact=str.upper)
+    assert_type(layer.lost, int)
+    assert_type(file.last.seq, int)
+    build_pipeline(
+        [
+            layer,
+            audit("calls.db", chain=True),
+            audit(SqliteSink("calls.sqlite", fsync="never")),
+            audit(records.append),
+            audit(send, queue=10),
+        ]
+    )
 
 
 def builds_layers(spent: Ledger, shared: RetryBudget) -> None:
