@@ -442,7 +442,7 @@ def _overwrite(file: int, data: bytes) -> None:
 
 
 def _rebuild(kind: type[AuditSink], path: Path, arguments: dict[str, Any]) -> AuditSink:
-    made: AuditSink = kind(path, **arguments)  # type: ignore[arg-type]
+    made: AuditSink = kind(path, **arguments)
     return made
 
 

@@ -142,7 +142,7 @@ def _fault(key: str) -> str | None:
 
 
 def _address(variable: str) -> str:
-    from scallion.providers._sdk_client import shown_url
+    from scallion.providers._errors import shown_url
 
     address = os.environ.get(variable)
     if not address:
