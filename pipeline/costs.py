@@ -7,6 +7,7 @@ inside `completion_tokens`, as everywhere in Scallion.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -61,7 +62,8 @@ def price(
 
     Args:
         model: The model that answered, as the provider names it.
-        usage: Its usage, as a `Usage` or the same as a dict.
+        usage: Its usage, as a `Usage` or the same as a dict; also with Anthropic's own names
+            (`input_tokens`, …) or those of OpenAI's Responses.
         provider: Whose model it is; see `model_info`.
         service_tier: The tier that the answer names (OpenAI: `flex`, `priority`, …). Without it
             the one in the usage counts (Anthropic).
@@ -75,13 +77,14 @@ def price(
     if not isinstance(usage, Usage):
         usage = _usage_from(usage)
     extra = usage.model_extra
-    if usage.cost is not None:
-        return _stated(usage.cost, extra)
+    if (billed := _amount(usage.cost)) is not None:
+        return _stated(billed, extra)
     mode = "batch" if batch else None
     iterations = geo = None
     searches = 0
     if extra is not None:
-        service_tier = service_tier or extra.get("service_tier")
+        if not service_tier and isinstance(extra.get("service_tier"), str):
+            service_tier = extra["service_tier"]
         mode = mode or ("fast" if extra.get("speed") == "fast" else None)
         iterations, geo = extra.get("iterations"), extra.get("inference_geo")
         searches = _searches(extra)
@@ -99,7 +102,7 @@ def price(
         cost,
         iterations,
         lambda step: price(
-            step.get("model") or model,
+            step["model"] if isinstance(step.get("model"), str) else model,
             _usage_of(step) | {"inference_geo": geo},
             provider=provider,
             service_tier=service_tier,
@@ -186,6 +189,21 @@ def load_prices(prices: Prices) -> PriceTable:
 
 
 def _usage_from(given: Mapping[str, Any]) -> Usage:
+    if isinstance(given, dict) and not (
+        given.get("prompt_tokens") or given.get("completion_tokens")
+    ):
+        inside = given.get("input_tokens_details")
+        if isinstance(
+            inside, dict
+        ):  # OpenAI's Responses count cached tokens inside, like its chats
+            given = given | {
+                "prompt_tokens": _count(given.get("input_tokens")),
+                "completion_tokens": _count(given.get("output_tokens")),
+                "prompt_tokens_details": inside,
+                "completion_tokens_details": given.get("output_tokens_details"),
+            }
+        elif given.get("input_tokens") or given.get("output_tokens"):
+            given = given | _usage_of(given)
     try:
         return msgspec.convert(given, Usage)
     except msgspec.ValidationError:  # something unknown or odd in it, which is read with care
@@ -198,15 +216,22 @@ def _day(at: datetime | date | None) -> date | None:
     return at.date() if at.tzinfo is None else at.astimezone(UTC).date()
 
 
-def _stated(cost: float, extra: dict[str, Any] | None) -> Cost:
+def _amount(stated: object) -> Decimal | None:
+    """What a provider states in dollars, if that can be an amount."""
+    if not isinstance(stated, int | float) or isinstance(stated, bool):
+        return None
+    return Decimal(repr(stated)) if 0 <= stated < math.inf else None
+
+
+def _stated(billed: Decimal, extra: dict[str, Any] | None) -> Cost:
     """What the provider says it billed. On one's own upstream key, that is only its fee."""
-    breakdown = {"billed": Decimal(repr(cost))}
+    breakdown = {"billed": billed}
     if extra is not None and extra.get("is_byok") is True:
         details = extra.get("cost_details")
-        upstream = details.get("upstream_inference_cost") if isinstance(details, dict) else None
-        if not isinstance(upstream, int | float):
-            return Cost(total=breakdown["billed"], breakdown=breakdown, exact=False)
-        breakdown["upstream"] = Decimal(repr(upstream))
+        named = details.get("upstream_inference_cost") if isinstance(details, dict) else None
+        if (upstream := _amount(named)) is None:
+            return Cost(total=billed, breakdown=breakdown, exact=False)
+        breakdown["upstream"] = upstream
     return Cost(total=sum(breakdown.values(), ZERO), breakdown=breakdown)
 
 
@@ -225,7 +250,7 @@ def _with_beside(
         kind = step.get("type") if isinstance(step, dict) else None
         if kind == "fallback_message":
             exact = False  # another model served a part of it
-        elif kind in _BESIDE:
+        elif isinstance(kind, str) and kind in _BESIDE:
             if (found := priced(step)) is None:
                 return None
             name = _BESIDE[kind]
@@ -235,17 +260,22 @@ def _with_beside(
     return Cost(total=total, breakdown=breakdown, exact=exact, row=cost.row)
 
 
-def _usage_of(step: dict[str, Any]) -> dict[str, Any]:
-    """An iteration's counts, which are Anthropic's separate ones, as a usage."""
-    read = step.get("cache_read_input_tokens") or 0
-    write = step.get("cache_creation_input_tokens") or 0
-    kept = (step.get("cache_creation") or {}).get("ephemeral_1h_input_tokens")
+def _usage_of(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Anthropic's separate counts, an iteration's or a whole message's, as a usage."""
+    read = _count(counts.get("cache_read_input_tokens"))
+    write = _count(counts.get("cache_creation_input_tokens"))
+    written = counts.get("cache_creation")
+    kept = written.get("ephemeral_1h_input_tokens") if isinstance(written, dict) else None
     return {
-        "prompt_tokens": (step.get("input_tokens") or 0) + read + write,
-        "completion_tokens": step.get("output_tokens") or 0,
+        "prompt_tokens": _count(counts.get("input_tokens")) + read + write,
+        "completion_tokens": _count(counts.get("output_tokens")),
         "prompt_tokens_details": {
             "cached_tokens": read,
             "cache_write_tokens": write,
-            "cache_write_1h_tokens": kept or 0,
+            "cache_write_1h_tokens": _count(kept),
         },
     }
+
+
+def _count(value: object) -> int:
+    return max(value, 0) if isinstance(value, int) else 0

@@ -178,6 +178,64 @@ def test_on_ones_own_upstream_key_the_upstream_bill_is_added():
     assert not cost("openai/gpt-4o", silent, provider="openrouter").exact
 
 
+@pytest.mark.parametrize("billed", [-5, float("nan"), float("inf")])
+def test_a_bill_that_cannot_be_is_not_believed(billed):
+    assert cost("gpt-4o", usage(1000, 0, cost=billed)).total == Decimal("0.0025")
+
+
+@pytest.mark.parametrize("upstream", [-5, float("nan"), True, "0.5", None])
+def test_an_upstream_bill_that_cannot_be_leaves_the_cost_inexact(upstream):
+    byok = {"is_byok": True, "cost_details": {"upstream_inference_cost": upstream}}
+    found = cost("gpt-4o", usage(1000, 0, cost=0.001, **byok))
+    assert (found.total, found.exact) == (Decimal("0.001"), False)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"service_tier": {"name": "flex"}},
+        {"service_tier": ["flex"]},
+        {"iterations": [{"type": ["compaction"]}]},
+        {"iterations": [{"type": "compaction", "input_tokens": "1", "model": 5}]},
+        {"iterations": [{"type": "compaction", "cache_creation": [1], "input_tokens": -4}]},
+    ],
+)
+def test_what_a_provider_should_not_say_about_a_usage_breaks_no_bill(odd):
+    assert cost("gpt-4o", usage(1000, 0, **odd)).total == Decimal("0.0025")
+
+
+@pytest.mark.parametrize(
+    ("model", "used", "total"),
+    [
+        ("claude-haiku-4-5", {"input_tokens": 1000, "output_tokens": 100}, "0.0015"),
+        (
+            "claude-haiku-4-5",
+            {
+                "input_tokens": 0,
+                "cache_read_input_tokens": 1000,
+                "cache_creation_input_tokens": 1000,
+                "cache_creation": {"ephemeral_1h_input_tokens": 1000},
+                "output_tokens": 1,
+            },
+            "0.002105",
+        ),
+        (
+            "gpt-4o",
+            {
+                "input_tokens": 1000,
+                "input_tokens_details": {"cached_tokens": 1000},
+                "output_tokens": 100,
+                "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": 1100,
+            },
+            "0.00225",
+        ),
+    ],
+)
+def test_a_usage_by_the_providers_own_names_is_never_free(model, used, total):
+    assert cost(model, used).total == Decimal(total)
+
+
 def test_a_compaction_is_billed_beside_the_usage_at_the_top():
     step = {
         "type": "compaction",
