@@ -132,6 +132,15 @@ def test_the_table_of_models_is_made_once_and_can_be_changed(litellm, monkeypatc
     assert "mine" not in litellm.get_model_cost_map()
 
 
+def test_a_call_does_not_build_the_table_and_finds_the_same_rows(litellm):
+    vars(litellm).pop("model_cost", None)
+    names = ["gpt-4o", "claude-sonnet-4-5", "openrouter/openai/gpt-4o", "nobody/x", "nobody"]
+    alone = [litellm.model_data.find(name) for name in names]
+    litellm.completion("gpt-4o", HI, mock_response="x")
+    assert "model_cost" not in vars(litellm)
+    assert alone == [litellm.model_cost.get(name) for name in names]
+
+
 def test_rows_can_be_registered_for_any_provider(litellm):
     litellm.register_model(
         {"groq/new": {"input_cost_per_token": 1e-6, "output_cost_per_token": None}},

@@ -11,6 +11,11 @@ def setting(name: str, default: Any = None) -> Any:
     return getattr(sys.modules[__package__], name, default)
 
 
+def made_setting(name: str) -> Any:
+    """The same, but `None` for one that is made when it is first asked for, and has not been."""
+    return vars(sys.modules[__package__]).get(name)
+
+
 def unsupported(what: str, way: str) -> NotImplementedError:
     """The error for something of litellm's that is not here."""
     return NotImplementedError(

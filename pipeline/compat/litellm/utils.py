@@ -56,7 +56,6 @@ def find_row(model: str, custom_llm_provider: str | None = None) -> tuple[str, d
     Raises:
         ModelNotMappedError: there is none.
     """
-    table = model_data.rows()
     provider = custom_llm_provider
     bare = model
     try:
@@ -65,7 +64,7 @@ def find_row(model: str, custom_llm_provider: str | None = None) -> tuple[str, d
         pass
     keys = [model, f"{provider}/{bare}", bare] if provider else [model]
     for key in dict.fromkeys(keys):
-        row = table.get(key)
+        row = model_data.find(key)
         # A bare name's row must be of the provider that was meant.
         if row is not None and (key != bare or provider in (None, row.get("litellm_provider"))):
             return key, row

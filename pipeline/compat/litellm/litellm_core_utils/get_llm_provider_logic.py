@@ -67,9 +67,9 @@ def _account(
 
 def _owner(model: str) -> str | None:
     """The provider of a bare name, by the table of models, or by the name's own form."""
-    from ..model_data import rows
+    from ..model_data import find
 
-    row = rows().get(model)
+    row = find(model)
     if row is not None and row.get("litellm_provider"):
         return str(row["litellm_provider"])
     if model.startswith(_FINE_TUNED):
