@@ -79,6 +79,6 @@ def test_what_differs_on_purpose_still_does(ours):
 def test_the_facts_are_of_everything_that_was_promised():
     assert set(THEIRS) == {
         "answers", "built", "costs", "environment", "exceptions", "mocks", "models", "objects",
-        "providers", "resolved", "signatures", "supported", "tokens",
+        "parameters", "providers", "resolved", "signatures", "supported", "tokens",
     }  # fmt: skip
     assert sum(map(len, THEIRS.values())) > 350

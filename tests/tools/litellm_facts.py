@@ -125,6 +125,10 @@ def facts():
         "mocks": {name: observed(make) for name, make in mocks(litellm, t).items()},
         "built": {name: observed(make) for name, make in built(litellm, t).items()},
         "environment": {name: observed(make) for name, make in environment(litellm).items()},
+        "parameters": {
+            f"{name} {given}": observed(partial(taken, litellm, name, given))
+            for name, given in PARAMETERS
+        },
         "answers": answers(litellm),
     }
 
@@ -500,6 +504,42 @@ def mocks(litellm, t):
         "no model": lambda: call(None, HI, mock_response="x"),
         "unsupported": lambda: call("claude-sonnet-4-5", HI, frequency_penalty=1.0, api_key="x"),
     }
+
+
+PARAMETERS = [
+    ("gpt-4o", {"reasoning_effort": "low"}),
+    ("gpt-4o", {"verbosity": "low"}),
+    ("gpt-4o", {"thinking": {"type": "enabled"}}),
+    ("gpt-4o", {"user": "ann", "seed": 1, "temperature": 0.2, "own": 1}),
+    ("openai/foo", {"reasoning_effort": "low", "user": "ann"}),
+    ("openai/foo", {"verbosity": "low"}),
+    ("openai/foo", {"thinking": {"type": "enabled"}}),
+    ("hosted_vllm/foo", {"user": "ann", "thinking": {"type": "enabled"}}),
+    ("claude-sonnet-4-5", {"seed": 1}),
+    ("claude-sonnet-4-5", {"n": 1}),
+    ("claude-sonnet-4-5", {"n": 2}),
+    ("claude-sonnet-4-5", {"logprobs": False}),
+    ("claude-sonnet-4-5", {"presence_penalty": 0}),
+    ("claude-sonnet-4-5", {"verbosity": "low"}),
+    ("claude-sonnet-4-5", {"reasoning_effort": "low", "user": "ann", "stop": ["x"]}),
+    ("gpt-5", {"temperature": 1, "verbosity": "low"}),
+    ("gpt-5", {"temperature": 0.2}),
+    ("gpt-5", {"top_p": 0.2}),
+    ("gpt-5", {"stop": ["x"]}),
+    ("o3-mini", {"temperature": 0.2}),
+    ("o3-mini", {"temperature": 1}),
+    ("o3-mini", {"parallel_tool_calls": True}),
+]
+
+
+def taken(litellm, model, given):
+    """Whether a provider takes parameters, and whether it does if they may be dropped."""
+    litellm.completion(model, HI, mock_response="x", drop_params=True, **given)
+    try:
+        litellm.completion(model, HI, mock_response="x", **given)
+    except litellm.UnsupportedParamsError:
+        return "only if dropped"
+    return "taken"
 
 
 HIDDEN = {
