@@ -20,6 +20,7 @@ from scallion.exceptions import (
     ContentPolicyError,
     ContextWindowExceededError,
     InvalidRequestError,
+    LLMClientError,
     MalformedResponseError,
     ModelNotFoundError,
     OverloadedError,
@@ -195,7 +196,8 @@ def _classify(
     for label in labels:
         if label in _SPECIFIC:
             return _SPECIFIC[label]
-    if status == 400 and message.startswith(_NO_CODE_FOR_CONTEXT):
+    told = (message, *_messages_within(fields))
+    if status == 400 and any(text.startswith(_NO_CODE_FOR_CONTEXT) for text in told):
         return ContextWindowExceededError
     metadata = fields.get("metadata")
     if status == 403 and isinstance(metadata, dict) and "reasons" in metadata:
@@ -215,17 +217,28 @@ def _labels_within(fields: dict[str, Any]) -> Iterator[Any]:
     inner = fields.get("innererror")
     if isinstance(inner, dict):
         yield inner.get("code")
+    wrapped = _upstreams(fields)
+    yield wrapped.get("code")
+    yield wrapped.get("type")
+
+
+def _messages_within(fields: dict[str, Any]) -> Iterator[str]:
+    message = _upstreams(fields).get("message")
+    if isinstance(message, str):
+        yield message
+
+
+def _upstreams(fields: dict[str, Any]) -> dict[str, Any]:
+    """The error of the host that OpenRouter asked, as it came; empty if there is none to read."""
     metadata = fields.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     if isinstance(raw, str):
         try:
             raw = msgspec.json.decode(raw)
         except (ValueError, RecursionError):
-            return
+            return {}
     wrapped = raw.get("error", raw) if isinstance(raw, dict) else None
-    if isinstance(wrapped, dict):
-        yield wrapped.get("code")
-        yield wrapped.get("type")
+    return wrapped if isinstance(wrapped, dict) else {}
 
 
 def _message(error: Any, payload: Any) -> str:
@@ -276,6 +289,9 @@ def error_from_exception(
     if isinstance(error, ProviderError):
         return error
     chain = list(_causes(error))
+    refused = _refusal_behind(error)
+    if refused is not None:
+        return error_from_response(refused, now=now, **particulars)
     for cause in chain:
         response, status = getattr(cause, "response", None), getattr(cause, "status_code", None)
         if response is not None and isinstance(status, int):
@@ -286,7 +302,7 @@ def error_from_exception(
     detail = _detail(chain)
     if names & _BAD_ADDRESS:
         return InvalidRequestError(f"base_url is not a usable address: {detail}", **particulars)
-    if names & _TIMEOUTS and not names & _HUNG_UP:
+    if names & _TIMEOUTS and not names & _HUNG_UP and not _was_closed(chain[-1]):
         return TimeoutError(f"no answer in time: {detail}", **particulars)
     if names & _NETWORK and not isinstance(chain[-1], (ValueError, TypeError)):
         return ConnectionError(f"the connection failed: {detail}", **particulars)
@@ -310,6 +326,34 @@ _BAD_ADDRESS = frozenset({"UnsupportedProtocol", "InvalidURL", "NonHttpUrlClient
 _UNREADABLE = frozenset({"DecodingError"})
 
 
+def _refusal_behind(error: BaseException) -> Any:
+    """The response with an error status whose body could not be read, if that is what happened.
+
+    The status says more than what became of the body: a 401 is not to be tried again.
+    """
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        current = todo.pop()
+        if current is None or id(current) in seen or (seen and _is_of_another_call(current)):
+            continue
+        if type(current).__name__ == "HTTPStatusError":
+            return getattr(current, "response", None)
+        seen.add(id(current))
+        todo += (current.__context__, current.__cause__)
+    return None
+
+
+def _is_of_another_call(cause: BaseException) -> bool:
+    """Whether it is a whole failure by itself: this call was made while that one was handled."""
+    return isinstance(cause, LLMClientError) or hasattr(cause, "status_code")
+
+
+def _was_closed(cause: BaseException) -> bool:
+    """Whether the client was closed during the call. Its class is the base of others that say more."""
+    return type(cause).__name__ == "ClientConnectionError"
+
+
 def was_not_sent(error: BaseException) -> bool:
     """Whether a kept-alive connection turned out to be closed before a byte was written to it.
 
@@ -323,6 +367,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
+        if seen and _is_of_another_call(current):
+            return
         seen.add(id(current))
         yield current
         current = current.__cause__ or current.__context__

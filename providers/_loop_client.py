@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,6 +22,7 @@ class LoopClient:
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self.responses: WeakSet[Any] = WeakSet()  # whose bodies may still be read
         self._guard: AsyncGenerator[None, None] | None = None
 
     async def watch(
@@ -28,7 +31,7 @@ class LoopClient:
         clients: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopClient],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._guard = self._close_at_the_end(self.client, forgotten, clients, loop)
+        self._guard = self._close_at_the_end(self.client, self.responses, forgotten, clients, loop)
         await anext(self._guard)
 
     async def aclose(self) -> None:
@@ -38,6 +41,7 @@ class LoopClient:
     @staticmethod
     async def _close_at_the_end(
         client: Any,
+        responses: WeakSet[Any],
         forgotten: weakref.finalize[..., Any],
         clients: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopClient],
         loop: asyncio.AbstractEventLoop,
@@ -47,7 +51,14 @@ class LoopClient:
         finally:
             forgotten.detach()
             clients.pop(loop, None)
-            await client.close()
+            try:
+                # Under aiohttp, whoever waits for a body would wait for ever once the client is
+                # closed.
+                for response in list(responses):
+                    with suppress(Exception):
+                        await response.aclose()
+            finally:
+                await client.close()
 
 
 def close_soon(held: LoopClient, loop: asyncio.AbstractEventLoop) -> None:

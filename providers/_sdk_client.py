@@ -271,6 +271,9 @@ class SDKClient(BaseLLMClient):
         client = await self._client()
         # Whole answers, too, are read here: the SDK would read them without any bound.
         http = await self.send(request, self.path, body, content, stream=True)
+        held = self._clients.get(asyncio.get_running_loop())
+        if held is not None:
+            held.responses.add(http)
         if request.stream:
             return await self._streamed(http, client, request)
         try:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from openai import AsyncOpenAI
 
 from scallion.exceptions import (
     ConnectionError,
@@ -19,6 +20,7 @@ from support.upstream import (
     Upstream,
     completion,
     completion_stream,
+    error,
     message,
     message_stream,
 )
@@ -187,3 +189,42 @@ async def test_connections_are_used_again_after_whole_answers(make, upstream):
         await provider.complete("Hi", "m")
 
     assert [request.connection for request in upstream.requests] == [0, 0]
+
+
+# -------------------------------------------------------------- what is told though it is broken
+
+ZIPPED = {"content-type": "application/json", "content-encoding": "gzip", "retry-after": "7"}
+CUT_OFF = Reply(status=429, headers={"retry-after": "7"}, chunks=[b'{"er', CUT], length=99,
+                framing="length")  # fmt: skip
+
+
+# The anthropic SDK does not tell the status of a response that it cannot read.
+@pytest.mark.parametrize("make", [openai, openrouter], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "complete"])
+@pytest.mark.parametrize("reply", [Reply.whole(b"no gzip", 429, headers=ZIPPED), CUT_OFF])
+async def test_a_refusal_whose_body_cannot_be_read_is_still_that_refusal(
+    make, upstream, stream, reply
+):
+    error = await failure(make, upstream, reply, stream=stream)
+
+    assert type(error) is RateLimitError
+    assert (error.status_code, error.retry_after) == (429, 7)
+
+
+@each_provider
+@pytest.mark.parametrize("earlier", ["its own", "the SDK's"])
+async def test_a_call_made_to_handle_another_s_failure_tells_its_own(make, upstream, earlier):
+    sdk = AsyncOpenAI(api_key=KEY, base_url=upstream.url, max_retries=0)
+    first = openai(api_key=KEY, base_url=upstream.url) if earlier == "its own" else sdk
+    upstream.enqueue(error(429))
+    async with first:
+        try:
+            if first is sdk:
+                await sdk.post("/", cast_to=object)
+            else:
+                await first.complete("Hi", "m")
+        except Exception:  # noqa: BLE001 - whatever it is, its handler asks another provider
+            told = await failure(make, upstream, Reply.whole(b"no gzip", headers=ZIPPED))
+
+    assert type(told) is MalformedResponseError
+    assert told.status_code is None

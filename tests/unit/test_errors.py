@@ -3,6 +3,7 @@
 import pickle
 from email.utils import formatdate
 
+import msgspec
 import pytest
 
 from scallion import exceptions
@@ -167,6 +168,16 @@ def test_the_provider_may_say_whether_to_retry(status, header, retryable):
     )
 
     assert error.retryable is retryable
+
+
+def test_an_overlong_prompt_is_known_also_behind_openrouter():
+    told = {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"}
+    raw = msgspec.json.encode({"type": "error", "error": told}).decode()
+    payload = openrouter_error(400, raw=raw, provider_name="Anthropic")
+
+    error = error_from_payload(payload, provider="openrouter", model="m", status=400)
+
+    assert type(error) is exceptions.ContextWindowExceededError
 
 
 @pytest.mark.parametrize(
