@@ -154,6 +154,18 @@ def test_a_forked_child_appends_to_the_same_chain(tmp_path, kind):
     assert (verdict.problems, verdict.records) == ([], 62)
 
 
+@pytest.mark.parametrize("kind", [JsonlSink, SqliteSink])
+def test_what_a_process_inherited_it_opens_anew(tmp_path, kind, monkeypatch):
+    sink = filled(kind(tmp_path / "calls", chain=True), 1)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    filled(sink, 1)
+    sink.close()
+    if kind is SqliteSink:
+        sink._inherited.close()
+
+    assert (verify(tmp_path / "calls").ok, verify(tmp_path / "calls").records) == (True, 2)
+
+
 def test_a_stream_that_the_garbage_collector_ends_during_a_write_is_written_after_it(path):
     sink = JsonlSink(path, chain=True)
 
