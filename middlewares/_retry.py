@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import inf
 from typing import TYPE_CHECKING
 
 from scallion._layer import layer
@@ -64,8 +65,9 @@ def retry(
     """
     if not isinstance(attempts, int) or attempts < 1:
         raise ValueError(f"attempts must be a whole number of at least 1, not {attempts!r}")
-    if not min(wait_initial, wait_max, max_retry_after) >= 0:  # also false of NaN
-        raise ValueError("waits cannot be negative")
+    waits = (wait_initial, wait_max, max_retry_after)
+    if not all(wait >= 0 for wait in waits):  # the comparison is also false of NaN
+        raise ValueError(f"waits must be seconds, and cannot be negative: {waits!r}")
     on = as_condition(on, "on")
 
     async def middleware(request: Request, call_next: Handler) -> Response:
@@ -77,6 +79,7 @@ def retry(
         attempt = 0
         while True:
             attempt += 1
+            known = len(context.attempts)
             try:
                 return await call_next(request)
             except Exception as error:
@@ -98,7 +101,7 @@ def retry(
                     raise
                 if budget is not None and not budget.withdraw(now):
                     raise
-                if context.attempts:
+                if len(context.attempts) > known:  # not if it failed before anybody was asked
                     context.attempts[-1].waited_after = wait
             await clock.sleep(wait)
 
@@ -125,13 +128,16 @@ def wait_before_retry(
     if verdict is False or verdict is None:  # None: a predicate that says nothing says no
         return None
     if verdict is not True:
-        return float(verdict)
+        wait = float(verdict)
+        if not 0 <= wait < inf:  # NaN and infinity would hang the call for ever
+            raise ValueError(f"retry(on=) must return seconds or whether to retry, not {verdict!r}")
+        return wait
     # The exponent is bounded because 2.0 ** 1024 is an error.
     jitter = draw * min(wait_max, wait_initial * 2.0 ** min(attempt - 1, 60))
     retry_after = error.retry_after if isinstance(error, ProviderError) else None
     if retry_after is None:
         return jitter
-    return None if retry_after > max_retry_after else retry_after + jitter
+    return max(retry_after, 0.0) + jitter if retry_after <= max_retry_after else None
 
 
 def _wanted(error: Exception, attempt: int, on: RetryOn | None) -> bool | float | None:

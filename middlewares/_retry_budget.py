@@ -31,8 +31,8 @@ class RetryBudget:
     def __init__(
         self, *, ratio: float = 0.2, min_per_second: float = 1.0, burst: float = 10.0
     ) -> None:
-        if min(ratio, min_per_second, burst) < 0:
-            raise ValueError("ratio, min_per_second and burst cannot be negative")
+        if not all(number >= 0 for number in (ratio, min_per_second, burst)):  # nor NaN
+            raise ValueError("ratio, min_per_second and burst must be numbers, and none negative")
         self.ratio = ratio
         self.min_per_second = min_per_second
         self.burst = burst

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from math import inf, nan
 
 import pytest
 
@@ -11,7 +12,7 @@ from scallion.middlewares import RetryBudget, retry
 from scallion.middlewares._retry import wait_before_retry
 from scallion.testing import ManualClock
 from scallion.types import StreamChunk
-from support.chunks import ROLE, Source, answer, words
+from support.chunks import ROLE, STOP, Source, answer, words
 
 DEFAULTS = {"wait_initial": 0.5, "wait_max": 8.0, "max_retry_after": 60.0}
 
@@ -120,6 +121,20 @@ def test_retry_after_is_a_lower_bound_and_never_shortened(retry_after, draw, exp
 )
 def test_on_decides_by_types_or_by_a_predicate_whose_number_is_the_wait(on, expected):
     assert wait_before_retry(e.AuthenticationError("x"), 1, **DEFAULTS, on=on) == expected
+
+
+@pytest.mark.parametrize("wait", [nan, inf, -1.0])
+def test_a_predicates_wait_that_would_never_end_is_refused(wait):
+    with pytest.raises(ValueError, match=r"retry\(on=\) must return seconds"):
+        wait_before_retry(e.ServerError("x"), 1, **DEFAULTS, on=lambda error, attempt: wait)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "expected"), [(nan, None), (inf, None), (-5.0, 0.5), (0.0, 0.5)]
+)
+def test_a_retry_after_that_makes_no_sense_hangs_nobody(retry_after, expected):
+    error = e.RateLimitError("x", retry_after=retry_after)
+    assert wait_before_retry(error, 1, **DEFAULTS) == expected
 
 
 # ------------------------------------------------------------------------------ the mechanism
@@ -277,6 +292,37 @@ async def test_what_a_layer_further_in_raises_before_anything_was_sent_is_retrie
     assert [a.waited_after for a in response.request.context.attempts] == [None]
 
 
+async def test_a_wait_stands_in_the_attempt_that_it_followed_and_in_no_other():
+    failures = iter([None, e.ConnectionError("not even sent"), None])
+    contexts = []
+
+    async def stumbles(request, call_next):
+        contexts.append(request.context)
+        failure = next(failures)
+        if failure is not None:
+            raise failure
+        return await call_next(request)
+
+    upstream = Upstream(e.ServerError("down"), "Hi")
+    clock = ManualClock(auto=True)
+    layers = [retry(rng=lambda: 1.0), stumbles]
+    await build_pipeline(layers, provider=upstream, model="m", clock=clock).complete("hi")
+
+    assert clock.slept == [0.5, 1.0]
+    assert [a.waited_after for a in contexts[0].attempts] == [0.5, None]
+
+
+@pytest.mark.parametrize("breaks", [e.ServerError("cut"), None], ids=["error", "truncation"])
+async def test_a_complete_call_over_a_stream_that_breaks_is_retried_because_nobody_saw_it(breaks):
+    broken = Source([StreamChunk.of("Hel")], *[breaks] if breaks else [])
+    llm, _ = pipeline(Upstream(broken, Source([StreamChunk.of("Hi")], [STOP])))
+
+    response = await llm.send(Request("m", "hi"))
+
+    assert (await response.collect()).text == "Hi"
+    assert [a.status for a in response.outcome.attempts] == ["failed", "completed"]
+
+
 async def test_an_iterator_of_messages_is_read_once_and_sent_each_time():
     sent = []
 
@@ -293,7 +339,15 @@ async def test_an_iterator_of_messages_is_read_once_and_sent_each_time():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"attempts": 0}, {"wait_initial": -1}, {"wait_max": -1}, {"max_retry_after": -1}]
+    "settings",
+    [
+        {"attempts": 0},
+        *[
+            {name: number}
+            for name in ("wait_initial", "wait_max", "max_retry_after")
+            for number in (-1, nan)
+        ],
+    ],
 )
 def test_numbers_that_make_no_sense_are_refused(settings):
     with pytest.raises(ValueError, match=r"at least 1|negative"):
@@ -312,6 +366,19 @@ async def test_several_types_may_come_in_any_collection(kind):
 def test_what_is_no_condition_is_refused_when_the_layer_is_made(on):
     with pytest.raises(TypeError, match="on must be exception types or a predicate"):
         retry(on=on)
+
+
+def test_an_async_predicate_is_refused_because_a_promise_is_always_true():
+    async def asks_somebody(error, attempt):
+        return False
+
+    class AsksSomebody:
+        async def __call__(self, error, attempt):
+            return False
+
+    for on in (asks_somebody, AsksSomebody()):
+        with pytest.raises(TypeError, match="on cannot be async"):
+            retry(on=on)
 
 
 def test_it_takes_keywords_only():
@@ -396,10 +463,11 @@ def test_tenths_add_up_to_a_whole_try():
     assert budget.withdraw(0.0)
 
 
+@pytest.mark.parametrize("number", [-1, nan])
 @pytest.mark.parametrize("setting", ["ratio", "min_per_second", "burst"])
-def test_a_budget_refuses_negative_numbers(setting):
+def test_a_budget_refuses_what_is_negative_or_no_number(setting, number):
     with pytest.raises(ValueError, match="negative"):
-        RetryBudget(**{setting: -1})
+        RetryBudget(**{setting: number})
 
 
 def test_a_budget_pickles():
