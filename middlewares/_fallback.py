@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from scallion._layer import layer
+from scallion._secrets import hide_params
 from scallion.exceptions import (
     AllModelsFailedError,
     AuthenticationError,
@@ -50,6 +52,12 @@ class Target(Struct, frozen=True, eq=False):
     provider: Any = None
     params: dict[str, Any] | None = None
     on: Any = None
+
+    def __post_init__(self) -> None:
+        if self.params is not None:
+            params = dict(self.params)
+            hide_params(params)
+            force_setattr(self, "params", params)
 
     def __repr__(self) -> str:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from scallion._secrets import HOLDERS, LeftBehind
+
 # Parameters of the call, not of the body.
 OURS = frozenset({"extra_body", "extra_headers", "extra_query", "timeout"})
 
@@ -26,11 +28,22 @@ def check_params(params: Mapping[str, Any]) -> None:
         ValueError: one is of the wrong kind; the text names it, what it is, and what is wanted.
     """
     for name, value in params.items():
+        if name in HOLDERS and isinstance(value, Mapping):
+            _check_not_left_behind(name, value)
         check = _CHECKS.get(name)
         if check is not None and value is not None:
             check(name, value)
         elif isinstance(value, (bytes, bytearray, memoryview)):
             raise _wrong(name, "a JSON value", value)
+
+
+def _check_not_left_behind(name: str, values: Mapping[Any, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, LeftBehind):
+            raise ValueError(
+                f"{name}[{key!r}] is secret and was left out of the pickle: set it anew in this "
+                "process"
+            )
 
 
 def check_headers(name: str, value: Any) -> None:

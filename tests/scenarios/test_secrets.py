@@ -36,8 +36,8 @@ import structlog
 from scallion import Request, build_pipeline
 from scallion._sync import _background
 from scallion.costs import PriceTable
-from scallion.exceptions import AuthenticationError, LLMClientError
-from scallion.middlewares import audit, cache, cost, fallback, log, retry
+from scallion.exceptions import AllModelsFailedError, AuthenticationError, LLMClientError
+from scallion.middlewares import Target, audit, cache, cost, fallback, log, retry
 from scallion.providers import ClientConfig, anthropic, get_client, openai, openrouter
 from scallion.stores import cassette, memory, redis, sqlite
 from scallion.testing import ManualClock
@@ -538,6 +538,28 @@ async def test_a_provider_from_a_pickle_takes_its_key_from_the_environment(upstr
         await provider.complete("hello", "m")
 
     assert upstream.requests[0].headers["authorization"] == "Bearer other"
+
+
+async def test_a_header_of_a_target_is_hidden_and_missed_where_a_pickle_left_it_out(
+    upstream, monkeypatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    upstream.default = lambda request: error(500) if request.json["model"] == "a" else completion()
+    secret = {"extra_headers": {"Authorization": f"Bearer {CANARY}"}}
+    provider = openai(base_url=f"{upstream.url}/v1")
+    llm = build_pipeline([fallback([Target("b", params=secret)])], provider=provider, model="a")
+    pickled = pickle.dumps(llm)
+    assert seen(repr(llm)) is None
+    assert seen(pickled) is None
+
+    async with llm:
+        await llm.complete("hello")
+    assert upstream.requests[-1].headers["authorization"] == f"Bearer {CANARY}"
+    async with pickle.loads(pickled) as copied:
+        with pytest.raises(AllModelsFailedError, match="left out of the pickle"):
+            await copied.complete("hello", extra_headers={"Authorization": "Bearer of today"})
+
+    assert upstream.count == 3
 
 
 async def test_a_header_that_a_pickle_left_out_is_missed_and_not_forgotten(upstream):
