@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._clock import Clock
@@ -63,6 +64,19 @@ def build_pipeline(
                 raise ValueError(complaint)
             warnings.warn(complaint, OrderWarning, stacklevel=2)
     return Pipeline(middlewares, provider=provider, model=model, clock=clock)
+
+
+class _Asking:
+    """A handler that is being asked, and whether it has asked a further pipeline for this call."""
+
+    __slots__ = ("context", "further")
+
+    def __init__(self, context: Context) -> None:
+        self.context: Context | None = context
+        self.further = False
+
+
+_asking: ContextVar[_Asking | None] = ContextVar("scallion_asking", default=None)
 
 
 class Pipeline:
@@ -261,6 +275,10 @@ class Pipeline:
         if isinstance(handler, Pipeline):  # it records its own attempts
             return await handler(request)
         if request.model is None:
+            model = getattr(handler, "model", None)  # a handler may have a model of its own
+            if isinstance(model, str):
+                request = request.replace(model=model)
+        if request.model is None:
             raise InvalidRequestError(
                 "no model: pass model= to the call or to build_pipeline, or use fallback([...])"
             )
@@ -275,6 +293,11 @@ class Pipeline:
             watchers=watchers,
         )
         context.attempts.append(attempt)
+        outer = _asking.get()
+        if outer is not None and outer.context is context:
+            outer.further = True
+        asking = _Asking(context)
+        token = _asking.set(asking)
         try:
             name_for = getattr(handler, "name_for", None)
             if name_for is not None:  # now, so that a call that gets no answer has a provider too
@@ -283,22 +306,31 @@ class Pipeline:
             if not isinstance(response, Response):
                 raise TypeError(f"{_name_of(handler)} returned {response!r}, not a Response")
             note(response)
-            if not response.record(attempt):
+            if response.record(attempt):
+                pass
+            elif response.request.context is context:
                 # The handler asked another pipeline, which has recorded its own attempts.
                 context.attempts.remove(attempt)
                 attempt.void()
                 if response.outcome is not None:
                     response.outcome.attempts = tuple(context.attempts)
-            return await response.commit()
+            else:  # as a call of its own, in whose books it stands: it belongs into ours as well
+                response.on_settle(lambda outcome: attempt.end(outcome, context.clock.now()))
+            await response.commit()
+            if not request.stream and response.outcome is None:
+                await response.collect()  # nobody sees a part of it: all of it may be tried again
+            return response
         except BaseException as error:
             if attempt.status == "pending":
-                later = context.attempts[context.attempts.index(attempt) + 1 :]
-                if any(inner in later for inner in getattr(error, "attempts", ())):
+                if asking.further:  # what went wrong there is recorded there
                     context.attempts.remove(attempt)
                     attempt.void()
                 else:
                     attempt.fail(what_ended(error, context), context.clock.now())
             raise
+        finally:
+            _asking.reset(token)
+            asking.context = None  # tasks that the handler has started may outlive the call
 
 
 class ResponseStream:

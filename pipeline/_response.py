@@ -432,7 +432,10 @@ class Response:
         finally:
             if isinstance(meant, (StreamError, TimeoutError)):
                 meant.partial = self._answer  # the very answer that the layers wrote on
-            await self._source.aclose()
+            try:
+                await self._source.aclose()
+            except Exception as problem:  # noqa: BLE001 - what ended it counts for more
+                _report("a stream that had failed could not be closed", problem)
         raise error
 
     def _settle_cancelled(self, meant: BaseException) -> None:
@@ -441,9 +444,7 @@ class Response:
         try:
             self._settle("failed" if isinstance(meant, Exception) else "cancelled", meant)
         except Exception as problem:  # noqa: BLE001
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a layer failed when its call was cancelled", "exception": problem}
-            )
+            _report("a layer failed when its call was cancelled", problem)
 
     def _settle(self, status: str, error: BaseException | None = None) -> None:
         """End, exactly once: tell every layer, from the innermost outwards."""
@@ -545,6 +546,11 @@ class Response:
         """Count what was read ahead but not asked for: it arrived, so it is billed."""
         self._stages[0].take(self._primed)
         self._primed = []
+
+
+def _report(message: str, problem: Exception) -> None:
+    """Tell of a problem that must not take the place of what ended the call."""
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": problem})
 
 
 def _close_soon(

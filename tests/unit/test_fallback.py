@@ -163,6 +163,18 @@ async def test_a_handler_is_a_target_and_a_pipeline_keeps_its_own_model(mode):
     assert await ask(pipeline(models, fallback([nested])), mode) == "X"
 
 
+@both
+async def test_a_handler_that_is_no_pipeline_may_have_a_model_of_its_own_too(mode):
+    handler = Models(x="X")
+    handler.model = "x"
+    llm = pipeline(Models(a=e.ServerError("a")), fallback([handler]))
+
+    response = await llm.send(Request("a", "hi", stream=mode == "stream"))
+
+    assert (await response.collect()).text == "X"
+    assert [a.model for a in response.outcome.attempts] == ["a", "x"]
+
+
 async def test_a_target_may_name_its_provider():
     models = Models(a=e.ServerError("a"))
     llm = pipeline(models, fallback([Target("f", provider="fake"), Target("g", provider=fake())]))
@@ -366,6 +378,23 @@ async def test_an_answer_that_everybody_rejects_is_an_error_with_the_answers():
         await llm.complete("hi")
 
     assert [error.partial.text for error in caught.value.errors] == ["no", "neither"]
+
+
+async def test_a_predicate_sees_the_answer_of_a_complete_call_also_if_it_came_as_a_stream():
+    async def streams_anyway(request):
+        return Response.streaming(words({"a": "no", "b": "yes"}[request.model]), request)
+
+    llm = pipeline(streams_anyway, fallback(["b"], on=lambda found: found.text == "no"))
+
+    assert (await llm.complete("hi")).text == "yes"
+
+
+def test_an_async_predicate_is_refused_for_a_target_too():
+    async def asks_somebody(reason):
+        return False
+
+    with pytest.raises(TypeError, match=r"targets\[0\].on cannot be async"):
+        fallback([Target("b", on=asks_somebody)])
 
 
 @both

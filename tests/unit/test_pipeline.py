@@ -15,7 +15,7 @@ from scallion.exceptions import (
     StreamTruncatedError,
     TimeoutError,
 )
-from scallion.middlewares import budget, cache
+from scallion.middlewares import budget, cache, cost
 from scallion.middlewares import retry as real_retry
 from scallion.providers import fake
 from scallion.testing import ManualClock
@@ -226,6 +226,61 @@ async def test_a_failure_behind_a_function_counts_once_too():
         await build_pipeline(provider=route, model="outer").complete("hi")
 
     assert [(a.provider, a.status) for a in caught.value.attempts] == [("fake", "failed")]
+
+
+async def test_a_cancelled_call_behind_a_function_counts_once_too():
+    began = asyncio.Event()
+    contexts = []
+
+    async def stalls(request):
+        contexts.append(request.context)
+        began.set()
+        await asyncio.Event().wait()
+
+    inner = build_pipeline(provider=stalls, model="inner")
+
+    async def route(request):
+        return await inner(request)
+
+    call = asyncio.create_task(build_pipeline(provider=route, model="outer").complete("hi"))
+    await began.wait()
+    call.cancel()
+    await asyncio.wait([call])
+
+    assert [(a.provider, a.status) for a in contexts[0].attempts] == [("stalls", "cancelled")]
+
+
+async def test_an_error_of_others_that_counts_its_attempts_otherwise_is_raised_as_it_is():
+    class GaveUp(Exception):
+        attempts = 3
+
+    async def route(request):
+        raise GaveUp
+
+    with pytest.raises(GaveUp):
+        await build_pipeline(provider=route, model="m").complete("hi")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_function_asks_as_a_call_of_its_own_is_billed_here_too(stream):
+    inner = build_pipeline(provider=fake(["Hi there", ServerError("down")]), model="inner")
+
+    async def route(request):
+        return await inner.send(Request("inner", request.messages, stream=request.stream))
+
+    ledger = cost()
+    outer = build_pipeline([ledger], provider=route, model="gpt-4o")
+    context = Context()
+    await (await outer.send(Request("gpt-4o", "hi", {}, stream, context))).collect()
+    with pytest.raises(ServerError):
+        await outer.send(Request("gpt-4o", "hi", {}, stream, context))
+
+    assert [(a.provider, a.status) for a in context.attempts] == [
+        ("fake", "completed"),
+        ("route", "failed"),
+    ]
+    assert [entry.status for entry in ledger.entries] == ["completed", "failed"]
+    assert ledger.entries[0].usage.total_tokens > 0
 
 
 async def test_a_pipeline_pickles_by_what_it_was_built_from():

@@ -395,6 +395,27 @@ async def test_a_layer_that_fails_when_its_call_is_cancelled_does_not_stop_the_c
     assert [type(context["exception"]) for context in heard] == [ZeroDivisionError]
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_source_that_cannot_be_closed_does_not_hide_what_ended_the_stream(cancelled):
+    class Stuck(Source):
+        async def aclose(self):
+            raise OSError("cannot be closed")
+
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, told_of: told.append(told_of))
+    stall = asyncio.Event()
+    response = await committed(Stuck([HEL], stall.wait() if cancelled else ServerError("boom")))
+    reading = asyncio.create_task(texts(response))
+    await asyncio.sleep(0)
+    if cancelled:
+        reading.cancel()
+
+    with pytest.raises(asyncio.CancelledError if cancelled else StreamInterruptedError):
+        await reading
+
+    assert [str(problem["exception"]) for problem in told] == ["cannot be closed"]
+
+
 async def test_it_shows_how_it_stands():
     response = await committed(words("a"))
 
