@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 import warnings
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import replies
@@ -106,7 +107,22 @@ def litelm(root: str) -> tuple[Complete, Stream]:
 def edgequake(root: str) -> tuple[Complete, Stream]:
     import edgequake_litellm as library
 
-    return _like_litellm(root, library.acompletion)
+    async def complete(messages: Any, **params: Any) -> Any:
+        _point_at(f"{root}/openai")
+        return await library.acompletion(model=f"openai/{MODEL}", messages=messages, **params)
+
+    async def stream(count: int) -> Any:
+        _point_at(f"{root}/openai-{count}")
+        chunks = await library.acompletion(model=f"openai/{MODEL}", messages=SHORT, stream=True)
+        async for chunk in chunks:
+            yield chunk
+
+    return complete, stream
+
+
+def _point_at(url: str) -> None:
+    """It takes no address and no key with a call, and reads both from the environment."""
+    os.environ |= {"OPENAI_API_KEY": "sk-local", "OPENAI_BASE_URL": url}
 
 
 def _like_litellm(root: str, acompletion: Any) -> tuple[Complete, Stream]:
@@ -213,6 +229,8 @@ async def scallion_extras(root: str, rounds: int) -> dict[str, float]:
 async def litellm_extras(root: str, rounds: int) -> dict[str, float]:
     import litellm as library
 
+    # Its cache imports this on the way, and its package does not ask for it.
+    sys.modules.setdefault("soundfile", ModuleType("soundfile"))
     library.cache = library.Cache(type="local")
     return await _extras(
         lambda: library.cost_per_token(MODEL, prompt_tokens=1_000, completion_tokens=200),

@@ -63,7 +63,12 @@ def main() -> None:
         starts(figures, pythons, server.root, options.rounds)
         for name in turns(names, 2):
             print(f"… {name}", file=sys.stderr, flush=True)
-            keep_best(figures[name], worker(pythons[name], name, server.root, options.rounds))
+            try:
+                found = worker(pythons[name], name, server.root, options.rounds)
+            except subprocess.SubprocessError as error:
+                print(f"{name} did not get through: {error}", file=sys.stderr)
+            else:
+                keep_best(figures[name], found)
     print(table(figures))
     if options.json:
         options.json.write_text(json.dumps({"about": about(), "figures": figures}, indent=2) + "\n")
