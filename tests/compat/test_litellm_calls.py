@@ -8,6 +8,7 @@ import pickle
 import threading
 import traceback
 
+import anthropic
 import openai
 import pytest
 from pydantic import BaseModel
@@ -109,10 +110,11 @@ async def test_claude_gets_its_own_thinking_back(litellm):
         assert said.reasoning_content == "hm"
         assert said.thinking_blocks == [thinking]
         history = [*HI, said.model_dump(), *HI]
+        where["deadline"] = "tomorrow"
         await litellm.acompletion(**{**where, "messages": history}, thinking=None, top_k=5)
         sent = upstream.requests[1].json
         assert sent["messages"][1]["content"] == blocks
-        assert sent["top_k"] == 5
+        assert (sent["top_k"], sent["deadline"]) == (5, "tomorrow")
 
 
 async def test_claude_streams(litellm):
@@ -171,6 +173,10 @@ async def test_a_client_of_ones_own_is_used(litellm):
         async with openai.AsyncOpenAI(api_key="sk-own", base_url=f"{upstream.url}/v1") as client:
             await litellm.acompletion("openai/gpt-4o", HI, client=client)
         assert upstream.requests[0].headers["authorization"] == "Bearer sk-own"
+    async with Upstream(message("x")) as upstream:
+        async with anthropic.AsyncAnthropic(api_key="sk-own", base_url=upstream.url) as client:
+            await litellm.acompletion("claude-sonnet-4-5", HI, client=client, max_tokens=9)
+        assert "sk-own" in str(dict(upstream.requests[0].headers))
     with pytest.raises(NotImplementedError, match="client="):
         await litellm.acompletion("openai/gpt-4o", HI, client=object())
 

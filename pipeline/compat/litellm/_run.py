@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 6000.0
 """litellm's first `request_timeout`, by which it means the SDKs' own."""
 
+_OF_THE_CALL = frozenset({"tenant", "deadline"})
+"""What `Pipeline.complete` would take for its own."""
+
 _DEFAULT_RETRIES = 2
 """How often the SDKs try again if nobody says otherwise; litellm leaves it to them."""
 
@@ -96,12 +99,14 @@ class Prepared:
         """What `Pipeline.complete` and `stream` get."""
         params = dict(self.params)
         body = {**(self.kwargs.get("extra_body") or {})}
-        if self.provider == "anthropic":
-            params.update(self.extra)
-        else:
-            body.update(self.extra)
-            if "thinking" in params:
-                body["thinking"] = params.pop("thinking")
+        for name, value in self.extra.items():
+            # The adapter for Anthropic knows its own parameters; others go by as they are.
+            if self.provider == "anthropic" and name not in _OF_THE_CALL:
+                params[name] = value
+            else:
+                body[name] = value
+        if self.provider != "anthropic" and "thinking" in params:
+            body["thinking"] = params.pop("thinking")
         headers = {
             **(setting("headers") or {}),
             **(self.kwargs.get("headers") or {}),
@@ -122,10 +127,10 @@ class Prepared:
     def _handler(self) -> Handler:
         given = self.kwargs.get("client")
         if given is not None:
-            from scallion.providers import openai
+            from scallion.providers import anthropic, openai
 
             try:
-                return openai(client=given)
+                return (anthropic if self.provider == "anthropic" else openai)(client=given)
             except TypeError as error:
                 raise unsupported("client= of this kind", str(error)) from error
         endpoint = Endpoint(
