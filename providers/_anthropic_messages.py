@@ -92,7 +92,7 @@ class _History:
         if role in ("tool", "function"):
             blocks = [self._result(message)]
         elif role in ("user", "system", "developer"):
-            blocks = blocks_of(message.get("content"))
+            blocks = [self._answering(block) for block in blocks_of(message.get("content"))]
             _mark(blocks, message.get("cache_control"))
         else:
             raise ValueError(
@@ -194,6 +194,13 @@ class _History:
         if cache_control:
             block["cache_control"] = cache_control
         return block
+
+    def _answering(self, block: Block) -> Block:
+        """A block with the id under which the call that it answers is sent."""
+        original = block.get("tool_use_id")
+        if block.get("type") != "tool_result" or not isinstance(original, str):
+            return block
+        return {**block, "tool_use_id": self._ids.result(original)}
 
 
 class _ToolIds:

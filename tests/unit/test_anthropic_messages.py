@@ -320,3 +320,11 @@ def test_a_history_is_not_changed_by_sending_it():
     turns(*history)
     turns(*history)
     assert json.dumps(history) == before
+
+
+def test_a_result_in_a_block_answers_a_call_whose_id_had_to_be_changed():
+    answer = {"type": "tool_result", "tool_use_id": "functions.f:0", "content": "ok"}
+    call, told = turns(user("a"), called("functions.f:0"), user([answer]))[1:]
+    assert told["content"][0] == answer | {"tool_use_id": call["content"][0]["id"]}
+    assert re.fullmatch(r"[\w-]+", told["content"][0]["tool_use_id"])
+    assert answer["tool_use_id"] == "functions.f:0"
