@@ -202,7 +202,7 @@ def test_a_database_with_other_bytes_is_found_out_or_reads_the_same(folder, caps
 
 
 def records_in(path):
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         return list(connection.execute("SELECT record FROM audit ORDER BY seq"))
 
 

@@ -1,0 +1,317 @@
+"""Conversations in either provider's words, sent to each: the same is said, called and answered."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pydantic
+import pytest
+from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
+from hostile.effort import examples
+from hypothesis import given
+from hypothesis import strategies as st
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
+
+from scallion import Request
+from scallion.providers import anthropic, openai, openrouter
+from scallion.providers._anthropic_response import from_anthropic
+from support.answers import completion
+from support.histories import EPHEMERAL, FOUND, REDACTED, SEARCH, THINKING
+
+ADAPTERS = {
+    "openai": (openai(api_key="k"), "gpt-4o", CompletionCreateParamsNonStreaming),
+    "openrouter": (openrouter(api_key="k"), "x/y", CompletionCreateParamsNonStreaming),
+    "anthropic": (anthropic(api_key="k"), "claude-sonnet-4-5", MessageCreateParamsNonStreaming),
+}
+TYPES = {name: pydantic.TypeAdapter(types) for name, (_, _, types) in ADAPTERS.items()}
+PNG = "data:image/png;base64,iVBORw0KGgo="
+PDF = "data:application/pdf;base64,JVBERi0xLjQ="
+
+words = st.text('abÄ日😀"\\\n{}<|', min_size=1, max_size=8).map(lambda said: f"w{said}w")
+ids = st.one_of(
+    st.from_regex(r"\A(call|toolu)_[a-zA-Z0-9]{1,12}\Z"),
+    st.integers(0, 9).map(lambda n: "toolu_" + "x" * 87 + str(n)),
+    st.integers(0, 9).map(lambda n: f"functions.f:{n}"),
+    st.integers(0, 9).map(lambda n: f"ü|{n}"),
+)
+arguments = st.dictionaries(st.sampled_from(["a", "ü"]), words | st.integers(-5, 5), max_size=2)
+
+
+def described(adapter, body):
+    """What a body says, in order, whoever's words it is in."""
+    said: list[Any] = []
+    for message in body["messages"]:
+        content = message.get("content")
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+        if message["role"] == "tool":
+            texts = [block["text"] for block in blocks if block["type"] == "text"]
+            said.append(("answered", message["tool_call_id"], "".join(texts)))
+            continue
+        for block in blocks:
+            if block["type"] == "text" and block["text"]:
+                said.append((message["role"], block["text"]))
+            elif block["type"] == "tool_use":
+                said.append(("called", block["id"], block["input"]))
+            elif block["type"] == "tool_result":
+                inner = block.get("content") or ""
+                if not isinstance(inner, str):
+                    inner = "".join(each["text"] for each in inner if each["type"] == "text")
+                said.append(("answered", block["tool_use_id"], inner))
+        said += [
+            ("called", call["id"], json.loads(call["function"]["arguments"]))
+            for call in message.get("tool_calls") or ()
+        ]
+    return said
+
+
+@dataclass
+class Talk:
+    """A conversation, and what of it everybody must be told."""
+
+    messages: list[Any] = field(default_factory=list)
+    told: list[Any] = field(default_factory=list)
+
+
+@st.composite
+def talks(draw):
+    talk = Talk()
+    used: set[str] = set()
+    for _ in range(draw(st.integers(1, 5))):
+        draw(st.sampled_from([asks, asks, calls, calls_in_blocks, answers]))(draw, talk, used)
+    asks(draw, talk, used)
+    return talk
+
+
+def asks(draw, talk, used):
+    said = draw(words)
+    part = {"type": "text", "text": said}
+    if draw(st.booleans()):
+        part["cache_control"] = EPHEMERAL
+    extras = [
+        {"type": "image_url", "image_url": {"url": PNG}},
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}},
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="},
+        },
+        {
+            "type": "document",
+            "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQ="},
+        },
+    ]
+    content = draw(
+        st.sampled_from([said, [part], [part, extras[0]], [draw(st.sampled_from(extras)), part]])
+    )
+    talk.messages.append({"role": "user", "content": content})
+    talk.told.append(("user", said))
+
+
+def answers(draw, talk, used):
+    said = draw(words)
+    before = draw(st.lists(st.sampled_from([THINKING, REDACTED, SEARCH, FOUND]), max_size=2))
+    if draw(st.booleans()):
+        blocks = [*before, {"type": "text", "text": said}]
+        message = from_anthropic({"type": "message", "content": blocks}).message.to_dict()
+        message = json.loads(json.dumps(message))
+    else:
+        message = {"role": "assistant", "content": said, "reasoning": "hm", "refusal": None}
+    talk.messages.append(message)
+    talk.told.append(("assistant", said))
+
+
+def new_ids(draw, used):
+    made = draw(st.lists(ids.filter(lambda i: i not in used), min_size=1, max_size=3, unique=True))
+    used.update(made)
+    return [(call_id, draw(arguments), draw(words)) for call_id in made]
+
+
+def calls(draw, talk, used):
+    made = new_ids(draw, used)
+    message = {
+        "role": "assistant",
+        "content": draw(st.sampled_from([None, ""])),
+        "tool_calls": [
+            {"id": i, "type": "function", "function": {"name": "f", "arguments": json.dumps(a)}}
+            for i, a, _ in made
+        ],
+    }
+    results = [
+        {
+            "role": "tool",
+            "tool_call_id": i,
+            "content": draw(st.sampled_from([r, [{"type": "text", "text": r}]])),
+        }
+        for i, _, r in made
+    ]
+    talk.messages += [message, *results]
+    talk.told += [("called", i, a) for i, a, _ in made] + [("answered", i, r) for i, _, r in made]
+
+
+def calls_in_blocks(draw, talk, used):
+    made = new_ids(draw, used)
+    blocks = [{"type": "tool_use", "id": i, "name": "f", "input": a} for i, a, _ in made]
+    if draw(st.booleans()):
+        blocks = [THINKING, *blocks]
+    results = [{"type": "tool_result", "tool_use_id": i, "content": r} for i, _, r in made]
+    if draw(st.booleans()):
+        message = from_anthropic({"type": "message", "content": blocks}).message
+    else:
+        message = {"role": "assistant", "content": blocks}
+    talk.messages += [message, {"role": "user", "content": results}]
+    talk.told += [("called", i, a) for i, a, _ in made] + [("answered", i, r) for i, _, r in made]
+
+
+params = st.fixed_dictionaries(
+    {},
+    optional={
+        "temperature": st.floats(0, 1),
+        "top_p": st.floats(0.1, 1),
+        "max_tokens": st.integers(1, 4_000),
+        "stop": st.lists(words, min_size=1, max_size=2),
+        "user": words,
+        "seed": st.integers(0, 9),
+        "parallel_tool_calls": st.booleans(),
+        "tool_choice": st.sampled_from(["auto", "none", "required"]),
+        "tools": st.just([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]),
+        "response_format": st.sampled_from([{"type": "text"}, {"type": "json_object"}]),
+    },
+)  # fmt: skip
+
+
+def read_through(value):
+    """Pydantic checks an iterable only as it is read."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return
+    for inner in value:
+        read_through(inner)
+
+
+def body_of(adapter, messages, given_params=None):
+    client, model, _ = ADAPTERS[adapter]
+    return client.make_body(Request(model, messages, given_params or {}))
+
+
+def told_by(adapter, body):
+    """What a body says, with ids numbered in the order of the calls."""
+    said = described(adapter, body)
+    numbers: dict[str, int] = {}
+    for kind, *rest in said:
+        if kind == "called":
+            assert rest[0] not in numbers, "an id was used twice"
+            numbers[rest[0]] = len(numbers)
+    return [
+        (kind, numbers[rest[0]], rest[1]) if kind in ("called", "answered") else (kind, *rest)
+        for kind, *rest in said
+    ]
+
+
+def numbered(told):
+    numbers = {}
+    for kind, *rest in told:
+        if kind == "called":
+            numbers[rest[0]] = len(numbers)
+    return [
+        (kind, numbers[rest[0]], rest[1]) if kind in ("called", "answered") else (kind, *rest)
+        for kind, *rest in told
+    ]
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@examples(50)
+@given(talks(), params)
+def test_each_provider_is_told_all_that_was_said_in_types_that_it_takes(
+    adapter, talk, given_params
+):
+    before = copy.deepcopy((talk.messages, given_params))
+    body = body_of(adapter, talk.messages, given_params)
+    read_through(TYPES[adapter].validate_python(json.loads(json.dumps(body))))
+
+    assert told_by(adapter, body) == numbered(talk.told)
+    assert (talk.messages, given_params) == before
+    if adapter != "anthropic":
+        ids_sent = [rest[0] for kind, *rest in described(adapter, body) if kind == "called"]
+        assert all(len(sent) <= 40 for sent in ids_sent)
+    if adapter == "openai":
+        assert "cache_control" not in json.dumps(body)
+        assert "signature" not in json.dumps(body)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@examples(40)
+@given(talks(), talks())
+def test_a_longer_history_begins_as_the_shorter_one_did(adapter, talk, more):
+    """Or a provider's own cache of prompts would be of no use."""
+    shorter = [*body_of(adapter, talk.messages)["messages"]]
+    answered = [*talk.messages, {"role": "assistant", "content": "Yes."}]
+    longer = [*body_of(adapter, [*answered, *more.messages[-1:]])["messages"]]
+
+    assert longer[: len(shorter)] == shorter
+
+
+@pytest.mark.parametrize("there", ADAPTERS)
+@pytest.mark.parametrize("back", ADAPTERS)
+@examples(25)
+@given(talks())
+def test_what_was_made_for_one_provider_can_be_sent_to_another(there, back, talk):
+    """Gateways do that: what comes in is a body, and what goes out is another one."""
+    body = body_of(there, talk.messages)
+    again = body_of(back, json.loads(json.dumps(body["messages"])))
+    read_through(TYPES[back].validate_python(again))
+
+    assert told_by(back, again) == numbered(talk.told)
+
+
+blocks = st.lists(
+    st.one_of(
+        words.map(lambda said: {"type": "text", "text": said}),
+        words.map(lambda said: {"type": "thinking", "thinking": said, "signature": "c2ln"}),
+        st.sampled_from([REDACTED]),
+        st.tuples(ids, arguments).map(
+            lambda call: {"type": "tool_use", "id": call[0], "name": "f", "input": call[1]}
+        ),
+    ),
+    max_size=5,
+).map(lambda said: [*said, {"type": "text", "text": "The end."}])
+
+
+@examples(80)
+@given(blocks)
+def test_anthropic_gets_back_the_blocks_that_it_sent(said):
+    client = ADAPTERS["anthropic"][0]
+    whole = {"id": "m", "type": "message", "role": "assistant", "content": said} | {
+        "stop_reason": "end_turn"
+    }
+    answer = client.read_answer(json.dumps(whole).encode())
+    stored = json.loads(answer.message.model_dump_json())
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "content": "ok"} for call in answer.tool_calls
+    ]
+    sent = body_of("anthropic", [*_hi(), stored, *results, *_hi()])
+
+    assert sent["messages"][1]["content"] == said
+
+
+def _hi():
+    return [{"role": "user", "content": "Hi"}]
+
+
+@examples(80)
+@given(st.none() | words, st.lists(st.tuples(ids, arguments), max_size=3, unique_by=lambda c: c[0]))
+def test_openai_gets_back_the_answer_that_it_gave(said, made):
+    called = [(call_id, "f", json.dumps(given_arguments)) for call_id, given_arguments in made]
+    reply = completion(said, tool_calls=called)
+    answer = ADAPTERS["openai"][0].read_answer(reply.body)
+    stored = json.loads(answer.message.model_dump_json())
+    (sent,) = body_of("openai", [stored])["messages"]
+
+    assert sent["content"] == (said if said is not None or made else "")
+    assert [json.loads(c["function"]["arguments"]) for c in sent.get("tool_calls", [])] == [
+        a for _, a in made
+    ]
+    short = [(c["id"], i) for c, (i, _) in zip(sent.get("tool_calls", []), made, strict=True)]
+    assert all(sent_id == own or len(own) > 40 for sent_id, own in short)
