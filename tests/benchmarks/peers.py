@@ -35,7 +35,7 @@ PEERS = {
     "Scallion, six layers": (str(ROOT), None),
     "openai SDK": ("openai", "import openai"),
     "anthropic SDK": ("anthropic", "import anthropic"),
-    "litellm": ("litellm", "import litellm"),
+    "litellm": ("litellm mcp", "import litellm"),  # it imports mcp and does not ask for it
     "any-llm": ("any-llm-sdk[openai]", "import any_llm"),
     "litelm": ("litelm", "import litelm"),
     "edgequake-litellm": ("edgequake-litellm", "import edgequake_litellm"),
@@ -81,14 +81,15 @@ def installed(names: Iterable[str], folder: Path) -> dict[str, Path]:
     pythons = {}
     for name in names:
         package, _ = PEERS[name]
-        place = folder / Path(package).name.partition("[")[0]
+        first, *more = package.split()
+        place = folder / Path(first).name.partition("[")[0]
         pythons[name] = place / "bin/python"
         if pythons[name].exists():
             continue
         print(f"installing {package} …", file=sys.stderr, flush=True)
         venv.create(place, with_pip=False)
         pip = [sys.executable, "-m", "pip", "--python", str(pythons[name])]
-        subprocess.run([*pip, "install", "--quiet", "--compile", package], check=True)
+        subprocess.run([*pip, "install", "--quiet", "--compile", first, *more], check=True)
     return pythons
 
 
