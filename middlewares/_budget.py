@@ -12,9 +12,10 @@ from scallion.costs import load_prices, price
 from scallion.exceptions import BudgetExceededError, InvalidRequestError, UnknownPriceError
 from scallion.stores import Claim, Refusal, Window, memory
 from scallion.stores._protocol import MAX_AMOUNT
-from scallion.types import CompletionTokensDetails, PromptTokensDetails, Usage
+from scallion.types import Usage
 
 from ._charge import charge_of
+from ._worst_case import OUTPUT_LIMITS, as_sent, provider_of, stand_ins, worst_case
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,23 +125,23 @@ def budget(
     table = load_prices(prices)
     account = memory() if store is None else store
     span = _window(window)
-    assumed = unknown_price if isinstance(unknown_price, Mapping) else None
+    assumed = _assumed(unknown_price) if isinstance(unknown_price, Mapping) else None
     marks = sorted(warn_at)
     warned: dict[str, tuple[float, float | None]] = {}
     guard_key = object()
 
-    def claims_on(key: str, amounts: Mapping[str, int]) -> list[Claim]:
-        return [
-            Claim(f"{name}:{unit}:{key}", amounts[unit], limit, span)
+    def claims_on(key: str, amounts: Mapping[str, int]) -> dict[str, Claim]:
+        return {
+            unit: Claim(f"{name}:{unit}:{key}", amounts[unit], limit, span)
             for unit, limit in limits.items()
             if limit is not None and unit in amounts
-        ]
+        }
 
     async def admit(request: Request) -> AttemptWatcher | None:
         from scallion.tokens import warm_up
 
-        request = _as_sent(request)
-        await warm_up(request.model or "", provider=_provider(request))
+        request = as_sent(request)
+        await warm_up(request.model or "", provider=provider_of(request))
         try:
             worst = worst_case(request, max_output_tokens=max_output_tokens)
         except (TypeError, ValueError, AttributeError) as error:
@@ -149,8 +150,10 @@ def budget(
             ) from error
         amounts = {"tokens": min(worst.total_tokens, MAX_AMOUNT)}
         if usd is not None:
-            tier = request.params.get("service_tier")
-            asked = _price(request.model or "", worst, table, assumed, _provider(request), tier)
+            provider, tier = provider_of(request), request.params.get("service_tier")
+            models = [request.model or "", *stand_ins(request.params)]
+            costs = [_price(each, worst, table, assumed, provider, tier) for each in models]
+            asked = None if None in costs else max(cost for cost in costs if cost is not None)
             if asked is None and unknown_price == "refuse":
                 raise UnknownPriceError(
                     f"no price is known for {request.model}, so a budget in US dollars cannot hold "
@@ -162,18 +165,19 @@ def budget(
         claims = claims_on(key, amounts)
         if not claims:
             return None
-        held = await account.reserve(*claims, ttl=hold)
+        held = await account.reserve(*claims.values(), ttl=hold)
         if isinstance(held, Refusal):
-            raise _refused(held, key, request)
+            short = next(unit for unit, claim in claims.items() if claim == held.claim)
+            raise _refused(held, short, key, request)
 
         def settle(attempt: Attempt | None) -> None:
             if attempt is None:
                 account.soon(account.release, held)
                 return
             actual = _actual(attempt, request, table, assumed, amounts)
-            spent = [actual[_unit(claim)] for claim in claims]
+            spent = [actual[unit] for unit in claims]
             if marks and on_warning is not None:
-                account.soon(settle_and_warn, held, spent, key, claims, on_warning)
+                account.soon(settle_and_warn, held, spent, key, list(claims.values()), on_warning)
             else:
                 account.soon(account.settle, held, *spent)
 
@@ -200,8 +204,8 @@ def budget(
 
     async def balances(key: str | None) -> Remaining:
         found: dict[str, Balance] = {}
-        for claim in claims_on(_everyone(per, key), {"usd": 0, "tokens": 0}):
-            found[_unit(claim)] = await account.balance(claim.key, window=span)
+        for unit, claim in claims_on(_everyone(per, key), {"usd": 0, "tokens": 0}).items():
+            found[unit] = await account.balance(claim.key, window=span)
         left = {
             unit: max((limits[unit] or 0) - balance.spent - balance.reserved, 0)
             for unit, balance in found.items()
@@ -212,7 +216,8 @@ def budget(
 
     async def middleware(request: Request, call_next: Handler) -> Response:
         request = request.guard_attempts(guard_key, admit)
-        if max_output_tokens is not None and not _output_limit(request.params):
+        limited = any(request.params.get(limit) is not None for limit in OUTPUT_LIMITS)
+        if max_output_tokens is not None and not limited:
             params = {**request.params, "max_tokens": max_output_tokens}
             request = request.replace(params=params)
         return await call_next(request)
@@ -220,106 +225,36 @@ def budget(
     return BudgetLayer(given, middleware, balances, account)
 
 
-def worst_case(request: Request, *, max_output_tokens: int | None = None) -> Usage:
-    """The most that a request can use.
-
-    Raises:
-        UnknownPriceError: nobody knows how much the model can generate.
-    """
-    from scallion._models import model_info
-    from scallion.tokens import estimate
-
-    prompt = estimate(request, provider=_provider(request)).upper
-    limit = _output_limit(request.params) or max_output_tokens
-    if limit is None:
-        info = model_info(request.model or "")
-        limit = None if info is None else info.max_output_tokens
-    if limit is None:
-        raise UnknownPriceError(
-            f"nobody knows how much {request.model} can generate, so a budget cannot hold for it: "
-            "pass max_tokens to the call or budget(max_output_tokens=…)"
-        )
-    completion = limit * max(int(request.params.get("n") or 1), 1)
-    params = request.params
-    # A prompt that is written to the cache costs more than one that is not, and so does sound.
-    written = prompt if _writes_cache(request) else 0
-    heard = prompt if _has_sound(request) else 0
-    said = completion if "audio" in (params.get("modalities") or ()) else 0
-    dearer = {name: params[name] for name in ("speed", "inference_geo") if params.get(name)}
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=prompt + completion,
-        prompt_tokens_details=PromptTokensDetails(
-            cache_write_tokens=written, cache_write_1h_tokens=written, audio_tokens=heard
-        ),
-        completion_tokens_details=CompletionTokensDetails(audio_tokens=said),
-        model_extra=dearer or None,
-    )
-
-
-def _provider(request: Request) -> str | None:
-    """The name of the adapter that will send it; a handler of the caller's own has none."""
-    return getattr(request.provider, "name", None)
-
-
-def _as_sent(request: Request) -> Request:
-    """The request with what `extra_body` puts in the place of its parameters."""
-    extra = request.params.get("extra_body")
-    if not isinstance(extra, dict) or not extra:
-        return request
-    params = {name: value for name, value in request.params.items() if name != "extra_body"}
-    return request.replace(model=extra.get("model", request.model), params={**params, **extra})
-
-
-def _output_limit(params: Mapping[str, Any]) -> int | None:
-    limit = params.get("max_completion_tokens") or params.get("max_tokens")
-    if limit is None:
-        return None
-    if int(limit) <= 0:
-        raise ValueError(f"max_tokens is {limit}: it must be above 0")
-    thinking = params.get("thinking")
-    # The Anthropic adapter adds a thinking budget that does not fit inside.
-    extra = thinking.get("budget_tokens", 0) if isinstance(thinking, dict) else 0
-    return int(limit) + (int(extra) if extra >= limit else 0)
-
-
-def _writes_cache(request: Request) -> bool:
-    if "cache_control" in request.params:
-        return True
-    contents = [message.get("content") for message in request.messages]
-    marked = [request.messages, request.params.get("tools") or ()]
-    marked += [content for content in contents if isinstance(content, list)]
-    return any("cache_control" in part for parts in marked for part in parts)
-
-
-def _has_sound(request: Request) -> bool:
-    contents = [message.get("content") for message in request.messages]
-    parts = [part for content in contents if isinstance(content, list) for part in content]
-    return any(isinstance(part, dict) and part.get("type") == "input_audio" for part in parts)
-
-
 def _price(
     model: str,
     usage: Usage,
     table: PriceTable,
-    assumed: Mapping[str, Any] | None,
+    assumed: Mapping[str, Decimal] | None,
     provider: str | None = None,
     tier: Any = None,
 ) -> Decimal | None:
-    """The price in whichever tier is dearer: one that is asked for may not be the one that serves."""
+    """The price in whichever tier is dearer: one that is asked for may not be the one that serves.
+
+    Likewise the tokens may turn out to be plain ones, which some providers charge more for than for
+    writing to their cache (Google).
+    """
+    plain = Usage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        model_extra=usage.model_extra,
+    )
     for whose in (provider, None):
         costs = [
-            price(model, usage, provider=whose, service_tier=each, prices=table)
+            price(model, tokens, provider=whose, service_tier=each, prices=table)
             for each in (None, *((tier,) if isinstance(tier, str) else ()))
+            for tokens in (usage, plain)
         ]
         known = [cost.total for cost in costs if cost is not None]
         if known:
             return max(known)
     if assumed is None:
         return None
-    rates = {side: Decimal(str(assumed.get(side, 0))) for side in ("input", "output")}
-    spent = usage.prompt_tokens * rates["input"] + usage.completion_tokens * rates["output"]
+    spent = usage.prompt_tokens * assumed["input"] + usage.completion_tokens * assumed["output"]
     return spent / 10**6
 
 
@@ -327,7 +262,7 @@ def _actual(
     attempt: Attempt,
     request: Request,
     table: PriceTable,
-    assumed: Mapping[str, Any] | None,
+    assumed: Mapping[str, Decimal] | None,
     reserved: Mapping[str, int],
 ) -> dict[str, int]:
     """What an attempt really used; what cannot be known is what was reserved."""
@@ -343,9 +278,23 @@ def _actual(
     return actual
 
 
-def _refused(refusal: Refusal, key: str, request: Request) -> BudgetExceededError:
+def _assumed(rates: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Both rates: one that is misspelt or left out would be a silent zero."""
+    try:
+        found = {side: Decimal(str(rate)) for side, rate in rates.items()}
+    except InvalidOperation:
+        found = {}
+    sane = all(rate.is_finite() and rate >= 0 for rate in found.values())
+    if found.keys() != {"input", "output"} or not sane:
+        raise ValueError(
+            f"unknown_price takes {{'input': …, 'output': …}} in US dollars per million tokens, "
+            f"not {rates!r}"
+        )
+    return found
+
+
+def _refused(refusal: Refusal, unit: str, key: str, request: Request) -> BudgetExceededError:
     claim = refusal.claim
-    unit = _unit(claim)
 
     def shown(amount: int) -> Decimal | int:
         return Decimal(amount) / NANO if unit == "usd" else amount
@@ -367,7 +316,8 @@ def _refused(refusal: Refusal, key: str, request: Request) -> BudgetExceededErro
 
 def _key(per: Per, request: Request) -> str:
     if callable(per):
-        return str(per(request))
+        found = per(request)
+        return "-" if found is None else str(found)
     if per == "tenant":
         return request.context.tenant or "-"
     return (request.model or "-") if per == "model" else "pipeline"
@@ -377,10 +327,6 @@ def _everyone(per: Per, key: str | None) -> str:
     if per == "pipeline" and key is None:
         return "pipeline"
     return "-" if key is None else key
-
-
-def _unit(claim: Claim) -> str:
-    return "usd" if ":usd:" in claim.key else "tokens"
 
 
 def _window(window: float | timedelta | Window | None) -> Window | None:

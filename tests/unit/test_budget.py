@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import tiktoken
 
-from scallion import Response, _tokens_text, build_pipeline, tokens
+from scallion import Request, Response, _tokens_text, build_pipeline, tokens
 from scallion import exceptions as e
 from scallion.costs import PriceTable, register_price
 from scallion.middlewares import budget, cost, fallback, retry
@@ -380,6 +380,12 @@ async def test_two_pipelines_with_one_store_and_name_share_a_budget(prices):
         {"usd": "ten"},
         {"usd": 10**8},
         {"usd": 1, "unknown_price": "guess"},
+        {"usd": 1, "unknown_price": {}},
+        {"usd": 1, "unknown_price": {"inptu": 5, "output": 20}},
+        {"usd": 1, "unknown_price": {"input": 5}},
+        {"usd": 1, "unknown_price": {"input": -5, "output": 20}},
+        {"usd": 1, "unknown_price": {"input": float("nan"), "output": 20}},
+        {"usd": 1, "unknown_price": {"input": "five", "output": 20}},
         {"usd": 1, "window": 0},
     ],
 )
@@ -397,8 +403,10 @@ def test_a_window_may_be_given_as_one():
 )
 async def test_what_a_request_could_cost_must_be_told_by_it(prices, params):
     provider = Provider()
-    with pytest.raises(e.InvalidRequestError, match="what this request could cost cannot be told"):
-        await pipeline(budget(usd=1, prices=prices), provider).complete("hi", **params)
+    for most in (None, 50):
+        limit = budget(usd=1, prices=prices, max_output_tokens=most)
+        with pytest.raises(e.InvalidRequestError, match="what this request could cost"):
+            await pipeline(limit, provider).complete("hi", **params)
     assert provider.asked == []
 
 
@@ -410,6 +418,43 @@ async def test_what_extra_body_asks_for_is_reserved(prices):
     dear = pipeline(budget(usd="0.0012", prices=prices), Provider())
     with pytest.raises(e.BudgetExceededError, match="does not cover dear"):
         await dear.complete("hi", max_tokens=100, extra_body={"model": "dear"})
+
+
+async def test_of_two_limits_of_the_output_the_larger_is_reserved_for(prices):
+    limit = budget(tokens=500, prices=prices)
+    with pytest.raises(e.BudgetExceededError):
+        await pipeline(limit, Provider()).complete("hi", max_completion_tokens=1, max_tokens=600)
+
+
+async def test_the_dearest_of_the_models_that_may_stand_in_is_reserved_for(prices):
+    provider = Provider()
+    limit = budget(usd="0.0012", prices=prices)
+    for models, error in ((["dear"], e.BudgetExceededError), (["nobody"], e.UnknownPriceError)):
+        with pytest.raises(error):
+            await pipeline(limit, provider).complete(
+                "hi", max_tokens=100, extra_body={"models": models}
+            )
+    assert provider.asked == []
+
+
+@pytest.mark.parametrize("tenant", ["a:usd:b", ":usd:", "a:tokens:b"])
+async def test_a_tenants_name_is_never_taken_for_a_unit(tenant):
+    limit = budget(tokens=200, per="tenant")
+
+    await pipeline(limit, Provider()).complete("hi", model="mine", tenant=tenant, max_tokens=100)
+
+    assert (await limit.remaining(tenant)) == (None, 180)
+    with pytest.raises(e.BudgetExceededError) as caught:
+        await pipeline(limit, Provider()).complete("hi", tenant=tenant, max_tokens=300)
+    assert (caught.value.unit, caught.value.limit) == ("tokens", 200)
+
+
+async def test_calls_without_a_key_share_a_budget_that_can_be_looked_at(prices):
+    limit = budget(usd=1, prices=prices, per=lambda _: None)
+
+    await pipeline(limit, Provider()).complete("hi", max_tokens=100)
+
+    assert await spent(limit, 1) == Decimal("0.00011")
 
 
 async def test_what_one_budget_has_held_comes_back_when_the_next_one_refuses(prices):
@@ -439,6 +484,20 @@ async def test_a_prompt_that_is_written_to_the_cache_is_reserved_at_the_price_of
         )
 
 
+@pytest.mark.parametrize("written", [20, 5])
+async def test_what_a_provider_may_cache_by_itself_is_reserved_at_the_dearer_rate(written):
+    table = PriceTable()
+    register_price("m", input=10, output=0, cache_write=written, prices=table)
+    limit = budget(usd="0.000001", prices=table)
+    asked = []
+    for marks in ({}, {"cache_control": {"type": "ephemeral"}}):
+        with pytest.raises(e.BudgetExceededError) as caught:
+            await pipeline(limit, Provider()).complete("hi " * 1_000, max_tokens=1, **marks)
+        asked.append(caught.value.asked)
+    upper = tokens.estimate(Request("m", "hi " * 1_000)).upper
+    assert asked == [upper * Decimal(max(written, 10)) / 10**6] * 2
+
+
 SOUND = [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}}]
 
 
@@ -458,6 +517,8 @@ SOUND = [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"
         ("gpt-audio", "hi", {}, "0.010"),
         ("gpt-audio", "hi", {"modalities": ["text", "audio"]}, "0.064"),
         ("gpt-audio", [{"role": "user", "content": SOUND}], {}, "0.010"),
+        # text at $10, images at $32
+        ("gpt-image-1.5", "hi", {"modalities": ["text", "image"]}, "0.032"),
     ],
 )
 async def test_what_makes_a_call_dearer_is_reserved_for(model, messages, params, asked):
