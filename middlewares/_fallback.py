@@ -321,7 +321,11 @@ def _rejected(answer: ModelResponse) -> MalformedResponseError:
 def _failure(errors: list[Exception]) -> Exception:
     if len(errors) == 1:
         return errors[0]
-    lines = [f"  {number}. {type(e).__name__}: {e}" for number, e in enumerate(errors, 1)]
+    lines = [
+        # What has lines of its own, as a fallback further in has, stays below its number.
+        f"  {number}. {type(e).__name__}: {e}".replace("\n", "\n     ")
+        for number, e in enumerate(errors, 1)
+    ]
     failures = [error for error in errors if isinstance(error, ProviderError)]
     waits = [error.retry_after for error in failures if error.retry_after is not None]
     failure = AllModelsFailedError(

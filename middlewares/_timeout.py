@@ -23,7 +23,8 @@ def timeout(
     """Limit the time that what is further in may take. The three limits are independent.
 
     Content counts, and not bytes: roles and keep-alives prove nothing, thinking does. When a limit
-    is reached the connection is closed at once, and a `TimeoutError` names it in `.limit`.
+    is reached the connection is closed at once, and a `TimeoutError` names it in `.limit`; if the
+    consumer of a stream is busy with something else just then, both come with its next read.
     Outside `retry()` it limits all attempts together, inside each of them.
 
     Args:

@@ -473,6 +473,28 @@ async def test_it_may_be_asked_again_if_any_of_them_may(other, calls):
     assert models.names == calls
 
 
+async def test_the_causes_of_a_fallback_further_in_stand_below_its_own_number():
+    nested = pipeline(
+        Models(x=e.ServerError("x is\ndown"), y=e.AuthenticationError("y has no key")),
+        fallback(["y"]),
+        model="x",
+    )
+    models = Models(a=e.ServerError("a is down"), b=e.ModelNotFoundError("no b"))
+
+    with pytest.raises(e.AllModelsFailedError) as caught:
+        await pipeline(models, fallback([nested, "b"])).complete("hi")
+
+    assert str(caught.value).splitlines() == [
+        "none of 3 models answered:",
+        "  1. ServerError: a is down",
+        "  2. AllModelsFailedError: none of 2 models answered:",
+        "       1. ServerError: x is",
+        "          down",
+        "       2. AuthenticationError: y has no key",
+        "  3. ModelNotFoundError: no b",
+    ]
+
+
 async def test_the_same_model_for_certain_errors_is_another_target():
     models = Models(a=[e.ServerError("a"), "A"])
 
