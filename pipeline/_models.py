@@ -177,6 +177,19 @@ def resolve(model: str, provider: str | None = None) -> Name | None:
     return None
 
 
+def undated(model: str, provider: str | None = None) -> str | None:
+    """The name of the model that `model` is a dated snapshot of, if the two are one entry."""
+    name = model.strip().lower()
+    date = _DATE.search(name)
+    if date is None:
+        return None
+    whole = name[: date.start() - 1]
+    snapshot, found = resolve(name, provider), resolve(whole, provider)
+    entry = None if snapshot is None else snapshot.entry
+    same = entry is None or (found is not None and found.entry is entry)
+    return whole if same else None
+
+
 def candidates(model: str, provider: str | None) -> list[tuple[str, str]]:
     """The readings of a name, likeliest first: pairs of provider and the name it would use."""
     name = model.strip().lower()

@@ -169,8 +169,8 @@ class PriceTable:
             pass
         if len(self._found) >= 4096:
             self._found.clear()
-        row = self._find(model, provider, mode, date.fromordinal(number + _EPOCH))
-        self._found[key] = row
+        known = self._found  # another thread may state a price meanwhile
+        row = known[key] = self._find(model, provider, mode, date.fromordinal(number + _EPOCH))
         return row
 
     def _add(self, model: str, provider: str | None, rows: list[Rates], source: str) -> None:
@@ -185,11 +185,25 @@ class PriceTable:
         # The first match wins: a whole name before a prefix, a long prefix before a short one.
         names = sorted(own, key=lambda each: (each.endswith("*"), -len(each)))
         self._indexes[owner] = _models.Index([(each,) for each in names]), names
-        self._found.clear()
+        self._found = {}
 
     def _find(
         self, model: str, provider: str | None, mode: str | None, day: date
     ) -> PriceRow | None:
+        found = self._registered(model, provider, mode, day)
+        if found is not None:
+            return found
+        # OpenAI and Anthropic answer in the name of a snapshot. The price that was stated for the
+        # model is meant for it, unless the snapshot is known as another model.
+        undated = _models.undated(model, provider)
+        if undated is not None:
+            found = self._registered(undated, provider, mode, day)
+        return found or self._listed(model, provider, mode, day)
+
+    def _registered(
+        self, model: str, provider: str | None, mode: str | None, day: date
+    ) -> PriceRow | None:
+        """What was stated for just this name."""
         readings = _models.candidates(model, provider)
         # Names with a prefix that only the caller knows (`fake/…`, `vllm/…`) are kept as they are.
         whole = [(None, f"{owner}/{name}") for owner, name in readings if provider is not None]
@@ -200,7 +214,7 @@ class PriceTable:
                 if place is not None:
                     rows, source = self._own[owner][index[1][place]]
                     return select(rows, mode, day, model=name, provider=provider, source=source)
-        return self._listed(model, provider, mode, day)
+        return None
 
     def _listed(
         self, model: str, provider: str | None, mode: str | None, day: date

@@ -72,7 +72,7 @@ class LiveTable(PriceTable):
     ) -> PriceRow | None:
         snapshot = self._snapshots.get_snapshot()
         if snapshot is not self._snapshot:
-            self._found.clear()
+            self._found = {}
             self._snapshot = snapshot
         return super().row(model, provider, mode=mode, day=day)
 

@@ -155,7 +155,8 @@ def register_price(
 
     Args:
         model: A name, a `prefix*`, either with a provider (`openai/`, `anthropic/`, `openrouter/`,
-            `fake/`, …) before it to mean that provider's alone.
+            `fake/`, …) before it to mean that provider's alone. A name's dated snapshots have its
+            price, too, but for those that are listed as other models (`gpt-4o-2024-05-13`).
         input: USD per million prompt tokens (a number, its text, or steps; see `Rates`).
         output: USD per million completion tokens.
         provider: Whose model; default: this name at every provider.

@@ -331,6 +331,40 @@ def test_a_registered_price_replaces_the_listed_one():
     assert cost("gpt-4o-mini", usage(1000, 0), prices=table).total == Decimal("0.00015")
 
 
+def test_a_registered_price_is_its_snapshots_too_unless_they_are_known_as_another_model():
+    for name in ("openai/gpt-4o", "gpt-4o"):
+        table = PriceTable()
+        register_price(name, input=1, output=1, prices=table)
+        for snapshot in ("gpt-4o-2024-08-06", "gpt-4o-2030-01-01"):
+            found = cost(snapshot, usage(10**6, 0), provider="openai", prices=table)
+            assert (found.total, found.row.source) == (1, "registered")
+        for other in ("gpt-4o-2024-05-13", "gpt-4o-mini-2024-07-18", "gpt-4o-mini"):
+            found = cost(other, usage(10**6, 0), provider="openai", prices=table)
+            assert found.row.source != "registered"
+    register_price("claude-sonnet-4-5", input=1, output=1, prices=table)
+    assert cost("claude-sonnet-4-5-20250929", usage(10**6, 0), prices=table).total == 1
+    register_price("claude-sonnet-4-5-20250929", input=2, output=1, prices=table)
+    assert cost("claude-sonnet-4-5-20250929", usage(10**6, 0), prices=table).total == 2
+    register_price("mine", input=3, output=1, prices=table)
+    assert cost("mine-2026-01-01", usage(10**6, 0), prices=table).total == 3
+    assert price("mine-v2", usage(10**6, 0), prices=table) is None
+
+
+def test_a_price_that_is_stated_while_another_thread_looks_is_not_lost(monkeypatch):
+    table = PriceTable()
+    find = table._find
+
+    def slowly(*args):
+        row = find(*args)
+        monkeypatch.undo()
+        register_price("mine", input=1, output=1, prices=table)
+        return row
+
+    monkeypatch.setattr(table, "_find", slowly)
+    assert table.row("mine") is None
+    assert table.row("mine") is not None
+
+
 def test_a_registered_prefix_or_provider_reaches_as_far_as_it_says():
     table = PriceTable()
     register_price("house-*", input=1, output=1, prices=table)
