@@ -44,10 +44,22 @@ def charge_of(attempt: Attempt, request: Request, prices: PriceTable) -> Charge:
         rejected = attempt.status == "failed" and _status_of(attempt) >= 400
         return Charge(None, price_of(NOTHING, attempt, prices), rejected)
     usage = answer.usage
-    if usage is None or attempt.status != "completed":
+    if usage is None or not (attempt.status == "completed" or _is_whole(answer, request)):
         usage = estimated_usage(answer, request)
     cost = price_of(usage, attempt, prices)
     return Charge(usage, cost, attempt.exact and cost is not None and cost.exact)
+
+
+def _is_whole(answer: ModelResponse, request: Request) -> bool:
+    """Whether its consumer left only after every choice had come to its end.
+
+    A usage that came by then, with or behind the last finish reason, is no guess.
+    """
+    counted = answer.usage is not None and (answer.usage.completion_tokens or answer.usage.cost)
+    reasons = [choice.finish_reason for choice in answer.choices]
+    wanted = request.params.get("n")
+    enough = len(reasons) >= (wanted if isinstance(wanted, int) else 1)
+    return bool(counted) and enough and all(reason and reason != "error" for reason in reasons)
 
 
 def _status_of(attempt: Attempt) -> int:
@@ -60,13 +72,24 @@ def price_of(usage: Usage, attempt: Attempt, prices: PriceTable) -> Cost | None:
     at = datetime.fromtimestamp(attempt.started_at, UTC)
     tier = answer.service_tier if answer is not None else None
     answered = answer.model if answer is not None else None
+    models = (answered, attempt.model)
+    return price_in_turn(models, attempt.provider, usage, tier, at, prices)
+
+
+def price_in_turn(
+    models: tuple[str | None, ...],
+    provider: str | None,
+    usage: Usage,
+    tier: str | None,
+    at: datetime,
+    prices: PriceTable,
+) -> Cost | None:
+    """The price for the first of `models` that has one."""
     # A handler of the caller's own is no provider that any table knows: then the model decides.
-    for provider in (attempt.provider, None):
-        for model in (answered, attempt.model):
+    for whose in (provider, None):
+        for model in models:
             if model is not None:
-                cost = price(
-                    model, usage, provider=provider, service_tier=tier, at=at, prices=prices
-                )
+                cost = price(model, usage, provider=whose, service_tier=tier, at=at, prices=prices)
                 if cost is not None:
                     return cost
     return None

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from scallion._layer import Layer, not_default
-from scallion.costs import Cost, load_prices, price
+from scallion.costs import Cost, load_prices
 from scallion.exceptions import asked
 
-from ._charge import charge_of
+from ._charge import charge_of, price_in_turn
 from ._ledger import ZERO, Entry, Ledger
 
 if TYPE_CHECKING:
@@ -155,13 +155,13 @@ def _entry_for_hit(answer: ModelResponse, request: Request, table: PriceTable) -
     at = datetime.fromtimestamp(request.context.clock.time(), UTC)
     saved = None
     if answer.usage is not None:
-        saved = price(
-            model,
+        saved = price_in_turn(
+            (answer.model, request.model),
+            answer.provider,
             answer.usage,
-            provider=answer.provider,
-            service_tier=answer.service_tier,
-            at=at,
-            prices=table,
+            answer.service_tier,
+            at,
+            table,
         )
     return Entry(
         model=model,

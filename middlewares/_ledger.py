@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import defaultdict, deque
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotation
 from decimal import Decimal
@@ -151,20 +152,24 @@ class Ledger:
 
     def to_jsonl(self, path: str | Path) -> None:
         """Write the entries to a file, one JSON object per line."""
-        lines = [msgspec.json.encode(row) for row in self._rows()]
+        lines = [_json(row) for row in self._rows()]
         Path(path).write_bytes(b"".join(line + b"\n" for line in lines))
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the entries to a CSV file, without breakdowns and metadata."""
+        """Write the entries to a CSV file, without breakdowns and metadata.
+
+        A text that a spreadsheet would take for a formula gets a `'` before it.
+        """
         columns = [
             "at", "model", "provider", "status", "cost", "exact", "saved", "prompt_tokens",
             "completion_tokens", "tenant", "call_id", "request_id",
         ]  # fmt: skip
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        with Path(path).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
             for row in self._rows():
-                writer.writerow({**row, **(row.get("usage") or {})})
+                cells = {**row, **(row.get("usage") or {})}
+                writer.writerow({name: _cell(cells.get(name)) for name in columns})
 
     def __repr__(self) -> str:
         return f"<Ledger ${self._total} in {len(self._entries)} entries>"
@@ -179,7 +184,21 @@ class Ledger:
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         for entry in self.entries:
-            row: dict[str, Any] = msgspec.to_builtins(entry)
+            # Labels are the caller's: whatever they are, the books can be written down.
+            row: dict[str, Any] = msgspec.to_builtins(entry, enc_hook=str, str_keys=True)
             if entry.usage is not None:
                 row["usage"] = entry.usage.to_dict()
             yield row
+
+
+def _json(row: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(row)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return json.dumps(row).encode()
+
+
+def _cell(value: Any) -> Any:
+    # Tenants and the names of models and requests come from outside.
+    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if risky else value

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scallion import Context, Request, Response, build_pipeline
 from scallion import exceptions as e
 from scallion.costs import PriceTable, register_price
-from scallion.middlewares import Ledger, budget, cost, fallback, retry
+from scallion.middlewares import Ledger, budget, cache, cost, fallback, retry
 from scallion.testing import ManualClock
 from scallion.types import (
     CompletionTokensDetails,
@@ -143,6 +143,39 @@ async def test_an_aborted_stream_is_priced_from_what_arrived_and_marked_estimate
     expected = entry.usage.prompt_tokens + 10 * entry.usage.completion_tokens
     assert entry.cost == Decimal(expected) / 10**6
     assert stream.result.cost.total == entry.cost
+
+
+@pytest.mark.parametrize(
+    ("usage", "billed"),
+    [
+        (Usage(prompt_tokens=1_000, completion_tokens=1, total_tokens=1_001), "0.00101"),
+        (Usage(prompt_tokens=1_000, completion_tokens=1, cost=0.5), "0.5"),
+    ],
+)
+async def test_a_stream_that_is_left_behind_its_last_word_is_billed_by_its_own_usage(
+    prices, usage, billed
+):
+    books = cost(prices=prices)
+    llm = pipeline(books, stream_of("Many words", " and more", usage=usage))
+    async with llm.stream("hi") as stream:
+        async for chunk in stream:
+            if chunk.usage is not None:
+                break
+
+    (entry,) = books.entries
+    assert (entry.status, entry.cost, entry.exact) == ("closed", Decimal(billed), False)
+
+
+async def test_a_stream_that_is_left_before_another_choice_has_ended_is_estimated(prices):
+    books = cost(prices=prices)
+    usage = Usage(prompt_tokens=1_000, completion_tokens=1)
+    chunks = [*stream_of("Many words", " and more", usage=usage), [StreamChunk.of("x")]]
+    async with pipeline(books, chunks).stream("hi", n=2) as stream:
+        async for chunk in stream:
+            if chunk.usage is not None:
+                break
+
+    assert books.entries[0].usage.completion_tokens > 1
 
 
 async def test_a_broken_stream_carries_its_estimated_cost_on_the_error(prices):
@@ -332,6 +365,54 @@ async def test_an_attempt_that_a_budget_refuses_is_none(prices):
     with pytest.raises(e.BudgetExceededError):
         await llm.complete("hi", max_tokens=10)
     assert books.entries == ()
+
+
+async def test_what_a_cached_answer_saved_is_what_it_had_cost_whoever_gave_it():
+    class Gateway:
+        name = "gateway"
+
+        async def __call__(self, request):
+            whole = answer("Hi", usage=USAGE, model="an alias")
+            whole.provider = self.name
+            return Response.completed(whole, request)
+
+    books = cost()
+    llm = build_pipeline([books, cache()], provider=Gateway(), model="gpt-4o-mini")
+    await llm.complete("hi")
+    await llm.complete("hi")
+
+    paid, hit = books.entries
+    assert paid.cost > 0
+    assert hit.saved == paid.cost
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"job": object()}, {"ids": {1}}, {1: "x"}, {"text": "\ud800"}, {"a": [[cost()]]}]
+)
+async def test_books_with_any_labels_can_be_exported(prices, tmp_path, metadata):
+    books = cost(prices=prices)
+    await pipeline(books, USAGE).complete("hi", tenant="\ud800", metadata=metadata)
+
+    books.ledger.to_jsonl(tmp_path / "ledger.jsonl")
+    books.ledger.to_csv(tmp_path / "ledger.csv")
+
+    (line,) = (tmp_path / "ledger.jsonl").read_text().splitlines()
+    assert Decimal(json.loads(line)["cost"]) == Decimal("0.002")
+    (row,) = csv.DictReader((tmp_path / "ledger.csv").read_text().splitlines())
+    assert Decimal(row["cost"]) == Decimal("0.002")
+
+
+@pytest.mark.parametrize("tenant", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", 'a",\n=b'])
+async def test_no_cell_of_the_exported_table_is_a_formula(prices, tmp_path, tenant):
+    books = cost(prices=prices)
+    await pipeline(books, USAGE).complete("hi", tenant=tenant)
+
+    books.ledger.to_csv(tmp_path / "ledger.csv")
+
+    with (tmp_path / "ledger.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["tenant"].removeprefix("'") == tenant
+    assert row["tenant"][0] in "'a"
 
 
 async def test_a_cached_answer_without_usage_has_saved_nobody_knows_what(prices):
