@@ -2,6 +2,8 @@
 
 import asyncio
 import pickle
+import threading
+from contextlib import suppress
 from math import inf, nan
 
 import pytest
@@ -441,6 +443,26 @@ def test_a_time_that_another_thread_saw_earlier_changes_nothing():
     assert not budget.withdraw(5.0)
     assert not budget.withdraw(15.0)
     assert budget.withdraw(20.0)
+
+
+def test_threads_that_look_at_the_clock_together_earn_once():
+    budget = RetryBudget(ratio=0, min_per_second=1, burst=100)
+    assert all(budget.withdraw(0.0) for _ in range(50))
+    together = threading.Barrier(2)
+
+    class Now(float):
+        def __sub__(self, earlier):
+            with suppress(threading.BrokenBarrierError):
+                together.wait(timeout=0.1)  # for the other thread, which the lock keeps out
+            return float(self) - earlier
+
+    threads = [threading.Thread(target=budget.deposit, args=(Now(10.0),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert budget.balance == 60
 
 
 async def test_a_call_pays_in_once_however_many_layers_share_the_budget():
