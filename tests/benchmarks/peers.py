@@ -35,7 +35,8 @@ PEERS = {
     "Scallion, six layers": (str(ROOT), None),
     "openai SDK": ("openai", "import openai"),
     "anthropic SDK": ("anthropic", "import anthropic"),
-    "litellm": ("litellm mcp", "import litellm"),  # it imports mcp and does not ask for it
+    # It imports the other three on its way to an answer, and does not ask for them.
+    "litellm": ("litellm mcp fastapi orjson", "import litellm"),
     "any-llm": ("any-llm-sdk[openai]", "import any_llm"),
     "litelm": ("litelm", "import litelm"),
     "edgequake-litellm": ("edgequake-litellm", "import edgequake_litellm"),
@@ -47,6 +48,7 @@ MORE_IS_BETTER = "calls/s"
 
 def main() -> None:
     """Install, measure, tell."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or its import asks the network
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("peers", nargs="*", metavar="peer", help=f"of {', '.join(PEERS)}")
     parser.add_argument("--rounds", type=int, default=5, help="turns that everyone gets")
