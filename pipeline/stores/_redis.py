@@ -40,6 +40,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from urllib.parse import SplitResult
 
     from scallion._clock import Clock
 
@@ -248,6 +249,7 @@ class RedisSession(Session):
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[ConnectionError],
         )
+        pool.connection_kwargs["decode_responses"] = False  # whatever the URL says: it is bytes
         self.client: Redis = Redis.from_pool(pool)
         self.lease = self.client.register_script(_script("lease"))
         self.budget = self.client.register_script(_script("budget"))
@@ -266,6 +268,15 @@ def _milliseconds(ttl: float) -> int:
     return max(1, round(min(ttl, LONGEST_TTL) * 1000))
 
 
+def _has_place(parts: SplitResult) -> bool:
+    """Whether host and port are where they belong, and not behind a password that has a slash."""
+    try:
+        _ = parts.port
+    except ValueError:
+        return False
+    return "@" not in f"{parts.path}{parts.fragment}"
+
+
 def _without_credentials(url: str) -> tuple[str, bool]:
     """The URL without user, password and options, and whether there was a secret in these."""
     if not url:
@@ -273,5 +284,11 @@ def _without_credentials(url: str) -> tuple[str, bool]:
     parts = urlsplit(url)
     if parts.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("a Redis URL begins with redis://, rediss:// or unix://")
+    if parts.scheme != "unix" and not _has_place(parts):
+        # Neither the URL nor its parts are shown: one of them is a password.
+        raise ValueError(
+            "a Redis URL's port is a number, and user and password are percent-encoded in it:"
+            " a / is %2F, a ? is %3F, a # is %23"
+        )
     place = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{place}{parts.path}", "@" in parts.netloc or "password" in parts.query

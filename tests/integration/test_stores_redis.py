@@ -319,6 +319,32 @@ def test_a_wrong_url_is_said_so_at_once(monkeypatch):
     assert CANARY not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{CANARY}/x@host:6379/0",
+        f"redis://:123/{CANARY}@host:6379/0",
+        f"rediss://user:{CANARY}?x@host/0",
+        f"redis://user:12#{CANARY}@host/0",
+        f"redis://host:{CANARY}/0",
+        "redis://host:99999/0",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_said_so_and_not_shown(url):
+    with pytest.raises(ValueError, match="percent-encoded") as caught:
+        stores.redis(url)
+    assert CANARY not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+async def test_values_are_bytes_whatever_the_url_says(valkey):
+    async with stores.redis(f"{valkey.url}?decode_responses=True") as store:
+        await store.set("whatever", b"value")
+        assert await store.get("whatever") == b"value"
+        assert await store.get_or_lease("whatever", ttl=1) == b"value"
+
+
 def test_without_redis_py_the_advice_is_to_install_it():
     code = (
         "import sys\n"
