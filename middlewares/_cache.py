@@ -23,7 +23,7 @@ from ._cache_entry import Entry, answer_of, entry_for, envelope, replay
 from ._cache_flight import Flight
 from ._cache_key import answerers, canonical, chooses_model, request_key
 from ._cache_memory import Digests
-from ._cache_recording import Recordings
+from ._cache_recording import Recordings, lists_itself
 from ._cache_refresh import Refreshes
 from ._cache_shelf import LEASE, Seldom, Shelf
 from ._cache_tape import Recorder
@@ -202,7 +202,7 @@ def cache(
         wait: Seconds to wait for an equal call before asking as well.
         on_error: What to do if the store fails or is slow: `"pass"` goes on without it, with a
             warning (logger `scallion`) once a minute, `"raise"` raises. Replay always raises.
-        compress: How to compress stored answers.
+        compress: How to compress stored answers. A cassette is there to be read, and does not.
         cipher: Encrypts them; a `cryptography.fernet.Fernet` will do.
         timing: Whether the chunks of a recorded stream are replayed when they came, and not at
             once.
@@ -222,7 +222,7 @@ def cache(
     recording = mode in RECORDINGS
     shelf = Shelf(
         memory() if store is None else store,
-        envelope(compress, cipher),
+        envelope(None if lists_itself(store) else compress, cipher),
         ttl=None if ttl is None else ttl + stale_while_revalidate,
         strict=on_error == "raise" or recording,
     )

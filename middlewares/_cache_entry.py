@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 
+CUT_SHORT: Final = frozenset({None, "", "content_filter", "error"})
+"""Finish reasons of what is not whole. OpenRouter says `error`, also without an error beside it."""
+
 
 class Entry(Struct, omit_defaults=True):
     """What is stored.
@@ -54,17 +57,20 @@ def entry_for(
 ) -> Entry | None:
     """The entry of a call that has ended, or `None` if it left nothing to be kept.
 
-    That is an answer which came whole: every choice has its finish reason, and no filter cut it.
+    That is an answer which came whole: every choice has its finish reason, and neither a filter
+    nor an error cut it short.
     """
     answer = outcome.response
     if outcome.status != "completed" or answer is None or not answer.choices:
         return None
-    if any(choice.finish_reason in (None, "", "content_filter") for choice in answer.choices):
+    if any(choice.finish_reason in CUT_SHORT for choice in answer.choices):
         return None
     try:
         encoded = msgspec.json.encode(answer.to_dict())
     except (TypeError, ValueError, RecursionError):  # a provider of one's own may put anything in
         return None
+    if tape is not None and _has_secret(encoded.decode()):
+        tape = None  # its chunks may have the secret in pieces, in which nobody would see it
     return Entry(
         answer=msgspec.Raw(encoded),
         at=outcome.request.context.clock.time(),
@@ -145,6 +151,12 @@ def natural_chunks(answer: ModelResponse) -> list[StreamChunk]:
         ],
         finish,
     ]
+
+
+def _has_secret(text: str) -> bool:
+    from scallion.stores._cassette import without_secrets
+
+    return without_secrets(text) != text
 
 
 def _mark(outcome: Outcome) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from scallion._layer import Layer
-from scallion._secrets import Secret, plain
+from scallion._secrets import Secret, hidden, plain
 from scallion.types import Model
 
 from ._cache_memory import Digests
@@ -29,7 +29,8 @@ VERSION: Final = 1
 LEFT_OUT: Final = frozenset({"cache", "stream", "stream_options", "timeout"})
 """Parameters that change how an answer comes, and not what it says."""
 
-_SECRET: Final = ("api_key", "apikey", "authorization", "password", "secret", "token")
+VERBATIM: Final = frozenset({"input", "arguments"})
+"""What a model called a tool with: there, a null is said, and not just a field that is empty."""
 
 
 def request_key(
@@ -72,7 +73,7 @@ def request_key(
             value = _headers(value)  # noqa: PLW2901
         if isinstance(value, (dict, list)):
             items = value if isinstance(value, list) else (value,)
-            large[name] = known.state(name, items, _encoder.encode).hexdigest()
+            large[name] = known.state(name, items, _encoded).hexdigest()
             large[name] += str(len(items)) if isinstance(value, list) else "{}"
         else:
             plain[name] = _converted(value)
@@ -91,12 +92,16 @@ def request_key(
     if stack and "model" not in ignore:
         head.append([_told(other, ignore) for other in stack])
     state.update(b"\n")
-    state.update(_encoder.encode(head))
+    state.update(_encoded(head))
     return state.hexdigest()
 
 
 def identity_of(provider: Any, model: str | None) -> str:
-    """Whose answers a provider's are. Handlers without an `identity` are known by their name."""
+    """Whose answers a provider's are.
+
+    Handlers without an `identity` are known by their name: the functions that one function makes
+    are taken for one. A `functools.partial` has its arguments as well.
+    """
     identity = getattr(provider, "identity", None)
     if callable(identity):
         return str(identity(model or ""))
@@ -104,7 +109,7 @@ def identity_of(provider: Any, model: str | None) -> str:
     if inner is not None:  # a pipeline around another provider
         own = getattr(provider, "model", None)
         others = answerers(getattr(provider, "middlewares", ()), inner)
-        told = _encoder.encode([_told(other, ()) for other in others]).decode() if others else ""
+        told = _encoded([_told(other, ()) for other in others]).decode() if others else ""
         return f"{_name_of(provider)} {own} {identity_of(inner, own or model)}{told}"
     return _name_of(provider)
 
@@ -189,20 +194,20 @@ def canonical(
             for o in stack
         ]
     whole["messages"] = [msgspec.Raw(_canonical_message(message)) for message in request.messages]
-    read: dict[str, Any] = msgspec.json.decode(_encoder.encode({**whole, **kept}))
+    read: dict[str, Any] = msgspec.json.decode(_encoded({**whole, **kept}))
     for name, value in read.items():
-        if name not in ("extra_headers", "messages", "tools"):
+        if name not in ("extra_headers", "messages"):
             read[name] = _without_secrets(name, value)
     return read
 
 
 def _canonical_message(message: Mapping[str, Any]) -> bytes:
-    encoded = _encoder.encode(message)
+    encoded = _encoded(message)
     if _may_differ(encoded):
         # Most often it is only the `content` next to tool calls, and that is quickly gone.
-        encoded = _encoder.encode({name: v for name, v in message.items() if v is not None})
+        encoded = _encoded({name: v for name, v in message.items() if v is not None})
         if _may_differ(encoded):
-            encoded = _encoder.encode(_without_nulls(message))
+            encoded = _encoded(_without_nulls(message))
     return encoded
 
 
@@ -215,7 +220,11 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, Model):
         value = value.to_dict()
     if isinstance(value, Mapping):
-        return {name: _without_nulls(v) for name, v in value.items() if v is not None}
+        return {
+            name: v if name in VERBATIM else _without_nulls(v)
+            for name, v in value.items()
+            if v is not None
+        }
     return [_without_nulls(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -249,8 +258,7 @@ def _without_secrets(name: str, value: Any) -> Any:
         return {key: _without_secrets(key, inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_without_secrets(name, inner) for inner in value]
-    label = name.lower().replace("-", "_")
-    return _masked(value) if isinstance(value, str) and label.endswith(_SECRET) else value
+    return _masked(value) if isinstance(hidden(name, value), Secret) else value
 
 
 def _masked(value: str) -> str:
@@ -259,8 +267,19 @@ def _masked(value: str) -> str:
 
 
 def _name_of(provider: object) -> str:
+    if isinstance(provider, partial):
+        given = sorted(provider.keywords.items())
+        return f"{_name_of(provider.func)}{provider.args!r}{given!r}"
     named = provider if hasattr(provider, "__qualname__") else type(provider)
     return f"{named.__module__}.{named.__qualname__}"
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except TypeError:
+        # Numbers as names (of `logit_bias`) cannot be sorted. They are sent as texts, which can.
+        return _encoder.encode(msgspec.json.decode(msgspec.json.encode(value, enc_hook=_foreign)))
 
 
 _encoder = msgspec.json.Encoder(order="sorted", enc_hook=_foreign)

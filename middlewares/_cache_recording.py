@@ -12,6 +12,7 @@ from scallion.exceptions import CacheMissError
 
 if TYPE_CHECKING:
     from scallion._clock import Clock
+    from scallion.stores import Store
 
     from ._cache_shelf import Shelf
 
@@ -32,7 +33,7 @@ class Recordings:
 
     def note(self, name: str, clock: Clock) -> None:
         """Remember that `name` was recorded."""
-        if name in self._own or self._lists_itself():
+        if name in self._own or lists_itself(self._shelf.store):
             return
         self._own[name] = None
         while len(self._own) > MOST:
@@ -74,11 +75,8 @@ class Recordings:
                 best, most = lines, alike
         return best
 
-    def _lists_itself(self) -> bool:
-        return hasattr(self._shelf.store, "keys")  # a cassette
-
     async def _names(self) -> dict[str, None]:
-        if self._lists_itself():
+        if lists_itself(self._shelf.store):
             return dict.fromkeys(self._shelf.store.keys())  # type: ignore[attr-defined]
         data = await self._shelf.store.get(self._name)
         try:
@@ -90,6 +88,11 @@ class Recordings:
     async def _write(self) -> None:
         names = sorted([*await self._names()][-MOST:])
         await self._shelf.store.set(self._name, msgspec.json.encode(names))
+
+
+def lists_itself(store: Store | None) -> bool:
+    """Whether a store is a cassette, which people read."""
+    return hasattr(type(store), "keys")
 
 
 def _lines(request: dict[str, Any]) -> list[str]:

@@ -114,7 +114,11 @@ class Shelf:
                     await self.store.release(lease)
 
         if data is not None or lease is not None:
-            self.soon(work, clock)
+            try:
+                self.store.soon(self._careful, work, clock)
+            except Exception as error:  # noqa: BLE001
+                self._pending.pop(name, None)  # it will never be written
+                self.failed(error, clock)
 
     def renew(self, lease: Lease, clock: Clock) -> None:
         """Keep a lease that is still needed."""

@@ -298,6 +298,10 @@ FILTERED = ModelResponse(
         "a stream that breaks after its finish": [[[ROLE, HI, STOP], e.ServerError("no")]],
         "a filtered answer": [FILTERED],
         "a filtered stream": [[[ROLE, HI, chunk_with("content_filter")]]],
+        "an answer that ended in an error": [
+            ModelResponse(choices=[Choice(message=Message(content="H"), finish_reason="error")])
+        ],
+        "a stream that ended in an error": [[[ROLE, HI, chunk_with("error")]]],
         "an answer without a finish reason": [
             ModelResponse(choices=[Choice(message=Message(content="H"))])
         ],
@@ -678,6 +682,7 @@ async def test_a_store_that_takes_no_work_from_callbacks_fails_no_call(caplog):
     llm = pipeline(Provider(), cache(Loopless()))
     assert (await llm.complete("hi")).text == "Hi"
     assert "no event loop" in caplog.text
+    assert not (await llm.complete("hi")).cached  # nor is it held back to be stored some day
 
 
 async def test_an_answer_that_is_no_json_is_not_stored():

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Mapping
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -299,6 +300,17 @@ def test_the_memory_is_bounded_in_entries_and_bytes():
     assert fill(Digests(max_bytes=10_000), 1, 20_000) == 0
 
 
+def test_a_partial_function_is_known_by_its_arguments():
+    async def ask(region, request, *, tier="a"): ...
+
+    keys = [
+        request_key(request(provider=handler))
+        for handler in (partial(ask, "eu"), partial(ask, "us"), partial(ask, "us", tier="b"), ask)
+    ]
+    assert len(set(keys)) == len(keys)
+    assert request_key(request(provider=partial(ask, "eu"))) == keys[0]
+
+
 # ---------------------------------------------------------------------------- what people may read
 
 
@@ -315,6 +327,13 @@ def test_the_canonical_request_shows_no_secret():
     assert "key-1" not in json.dumps(shown)
 
 
+def test_nor_does_it_where_tools_and_queries_have_one():
+    server = {"type": "mcp", "authorization": "canary", "headers": {"X-Api-Key": "canary"}}
+    shown = canonical(request(tools=[server], extra_query={"key": "canary", "page": "2"}))
+    assert "canary" not in json.dumps(shown)
+    assert (shown["tools"][0]["type"], shown["extra_query"]["page"]) == ("mcp", "2")
+
+
 # -------------------------------------------------------------------------------- odd requests
 
 
@@ -327,6 +346,22 @@ def test_nulls_deep_inside_a_message_do_not_matter_nor_do_our_own_types_there():
         for calls in ([call], [spelled], (plain,), [plain])
     }
     assert len(keys) == 1
+
+
+@pytest.mark.parametrize("name", ["input", "arguments"])
+def test_a_null_that_a_tool_was_called_with_matters(name):
+    def key(value):
+        called = {"type": "tool_use", "id": "t", "name": "f", name: value}
+        return request_key(request([{"role": "assistant", "content": [called]}]))
+
+    assert key({"a": None}) != key({})
+
+
+def test_numbers_as_names_count_as_the_texts_that_are_sent():
+    keys = {request_key(request(logit_bias=b)) for b in ({50256: -100}, {"50256": -100})}
+    assert len(keys) == 1
+    assert canonical(request(logit_bias={50256: -100}))["logit_bias"] == {"50256": -100}
+    assert request_key(request(logit_bias={50256: -99})) not in keys
 
 
 def test_objects_of_other_libraries_count_as_what_they_dump():

@@ -16,7 +16,8 @@ from scallion.middlewares._cache_shelf import Shelf
 from scallion.providers import openai
 from scallion.stores import cassette, memory
 from scallion.testing import ManualClock
-from support.chunks import Source, answer
+from scallion.types import StreamChunk
+from support.chunks import STOP, Source, answer
 from support.stores import backend, valkey
 
 __all__ = ["backend", "valkey"]
@@ -157,6 +158,31 @@ async def test_no_secret_is_in_the_recording():
     kept = b" ".join(value for value, _ in store._values.values())
     assert b'"content":"hi"' in kept
     assert b"canary" not in kept
+
+
+async def test_a_secret_that_a_stream_says_in_pieces_is_in_no_cassette(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOME_API_KEY", "canary-canary")
+
+    async def says_it(request):
+        pieces = [StreamChunk.of(piece) for piece in ("It is ", "canary", "-can", "ary.")]
+        return Response.streaming(Source([*pieces, STOP]), request)
+
+    path = tmp_path / "tape.json"
+    async with recording(cassette(path), says_it).stream("hi") as stream:
+        assert (await stream.collect()).text == "It is canary-canary."
+    assert "canar" not in path.read_text()
+    async with replaying(cassette(path)).stream("hi") as stream:
+        assert (await stream.collect()).text.startswith("It is <secret ")
+
+
+async def test_a_cassette_is_not_compressed_or_it_could_hide_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOME_API_KEY", "canary-canary")
+    path = tmp_path / "tape.json"
+    question = "canary-canary " + "word " * 200
+    await recording(cassette(path), compress="zlib").complete(question)
+    assert "base64" not in path.read_text()
+    assert "word word" in path.read_text()
+    assert (await replaying(cassette(path), compress="zlib").complete(question)).cached
 
 
 async def test_ignored_parameters_may_differ():
