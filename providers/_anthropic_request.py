@@ -25,7 +25,8 @@ Parameters with the value `None` are taken as not given. What happens to the oth
 Sampling parameters (`temperature`, `top_p`, `top_k`) are gone from Claude 4.7 on, which refuses
 them; for those models they are dropped, as OpenRouter does, so that a request written for another
 model can fall back to Claude. For the others they need `anthropic-version: 2023-06-01`: the next
-version refuses them from every model.
+version refuses them from every model. Of `temperature` and `top_p`, Claude 4.1 to 4.6 takes only
+one ("cannot both be specified for this model"): `top_p` goes, unless the temperature is 1.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def to_anthropic(
     adaptive, sampling = _ways(model, info)
     _effort(rest, body, adaptive=adaptive, sampling=sampling, reasoning=_reasons(info))
     _thinking(rest, body)
-    _sampling(rest, sampling=sampling)
+    _sampling(rest, sampling=sampling, one_only=info is not None or "claude" in model)
     return body | rest
 
 
@@ -343,7 +344,7 @@ def _thinking(rest: dict[str, Any], body: dict[str, Any]) -> None:
         body["max_tokens"] += budget  # the room for the answer stays what was asked for
 
 
-def _sampling(rest: dict[str, Any], *, sampling: bool) -> None:
+def _sampling(rest: dict[str, Any], *, sampling: bool, one_only: bool) -> None:
     temperature = rest.get("temperature")
     if temperature is not None:
         if not 0 <= temperature <= 2:
@@ -351,6 +352,9 @@ def _sampling(rest: dict[str, Any], *, sampling: bool) -> None:
         rest["temperature"] = min(temperature, 1)
     if rest.get("top_p") == 1:
         del rest["top_p"]
+    if one_only and "temperature" in rest and "top_p" in rest:
+        # A temperature of 1 is the default and says nothing.
+        del rest["temperature" if rest["temperature"] == 1 else "top_p"]
     if not sampling:
         for name in _SAMPLING:
             rest.pop(name, None)

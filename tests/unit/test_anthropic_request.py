@@ -179,6 +179,17 @@ def test_sampling_where_the_model_knows_it():
     assert unknown["temperature"] == 0
 
 
+def test_of_temperature_and_top_p_claude_gets_one():
+    assert "top_p" not in body(temperature=0.3, top_p=0.9)
+    assert body(temperature=0.3, top_p=0.9)["temperature"] == 0.3
+    assert "temperature" not in body(temperature=1, top_p=0.9)
+    assert body(temperature=1.7, top_p=0.9)["top_p"] == 0.9
+    assert body(temperature=1, top_p=1)["temperature"] == 1
+    both = {"temperature": 0.3, "top_p": 0.9}
+    unknown = to_anthropic([user("Hi")], both, model="smollm", max_tokens_default=9)
+    assert both.items() <= unknown.items()
+
+
 def test_sampling_is_dropped_where_the_model_has_none():
     assert body(info=NEWER, temperature=0.3, top_p=0.5, top_k=3) == body(info=NEWER)
 
