@@ -34,6 +34,7 @@ class AnthropicClient(SDKClient):
     name: ClassVar[str] = "anthropic"
     path: ClassVar[str] = "/v1/messages"
     key_variable: ClassVar[str] = "ANTHROPIC_API_KEY"
+    account_variables: ClassVar[tuple[str, ...]] = ("ANTHROPIC_AUTH_TOKEN",)
     address_variable: ClassVar[str] = "ANTHROPIC_BASE_URL"
 
     def make_client(self) -> Any:

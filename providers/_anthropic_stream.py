@@ -35,6 +35,7 @@ from ._anthropic_response import (
     text_in,
     usage_of,
 )
+from ._bodies import decoded
 from ._tool_calls import arguments_object, arguments_text
 
 _OBJECT = "chat.completion.chunk"
@@ -89,7 +90,7 @@ class AnthropicEvents:
         Raises:
             InBandError: the event is an error.
             ValueError: not JSON, not an event, or an event out of order. (A closing `[DONE]`,
-                which some gateways add, is ignored.)
+                which some gateways add, and an event with nothing in it are ignored.)
         """
         try:
             event = _decode_hot(data)
@@ -112,9 +113,9 @@ class AnthropicEvents:
         return self._feed_any(data)
 
     def _feed_any(self, data: bytes) -> list[StreamChunk]:
-        if data.strip() == b"[DONE]":
+        if data.strip() in (b"[DONE]", b""):
             return []
-        event = msgspec.json.decode(data)
+        data, event = decoded(data)
         if not isinstance(event, dict):
             raise ValueError(f"expected an event object, got {type(event).__name__}")
         kind = event.get("type")

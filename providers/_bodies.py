@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import aclosing
 from typing import Any
+
+import msgspec
 
 from scallion.exceptions import MalformedResponseError
 
 _BODY_SHOWN = 2000
 _MESSAGE_SHOWN = 200
 _UNSEEN = re.compile(r"(?is)<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>")
-_EVENTS = (b"data:", b"event:", b"id:", b"retry:", b":", b"\xef\xbb\xbf")
+_EVENTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_BOM = b"\xef\xbb\xbf"
 
 
 async def read_whole(http: Any, limit: int) -> bytes:
@@ -33,6 +37,35 @@ async def read_whole(http: Any, limit: int) -> bytes:
     return b"".join(pieces)
 
 
+def repaired(data: bytes) -> bytes | None:
+    """JSON with a flaw that most readers bear, as JSON without; `None` if it is none at all.
+
+    Such as a byte order mark, a NaN (read as null), or half of a surrogate pair (read as U+FFFD),
+    which servers write that cut texts by UTF-16 units. It must not cost a whole answer.
+    """
+    try:
+        value = json.loads(data.decode("utf-8-sig"), parse_constant=lambda _: None)
+        text = json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return None
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def decoded(data: bytes) -> tuple[bytes, Any]:
+    """What JSON says, and the JSON itself, which is `repaired` where it has to be.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return data, msgspec.json.decode(data)
+    except ValueError:
+        whole = repaired(data)
+        if whole is None:
+            raise
+        return whole, msgspec.json.decode(whole)
+
+
 def too_large(limit: int) -> MalformedResponseError:
     """The error for a body of more than `limit` bytes."""
     return MalformedResponseError(
@@ -43,7 +76,7 @@ def too_large(limit: int) -> MalformedResponseError:
 
 def looks_like_events(content: bytes) -> bool:
     """Whether a body begins as an event stream does."""
-    return content.lstrip().startswith(_EVENTS)
+    return content.removeprefix(_BOM).lstrip().startswith(_EVENTS)
 
 
 def what_came(content: bytes, content_type: str) -> str:

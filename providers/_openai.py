@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from msgspec import ValidationError, json
+from msgspec import DecodeError, json
 
 from scallion._secrets import plain
 from scallion.exceptions import InvalidRequestError
 from scallion.types import ModelResponse, StreamChunk, decode, read
 
+from ._bodies import decoded
 from ._errors import error_from_payload
 from ._openai_history import to_openai_messages
 from ._params import OURS
@@ -35,6 +36,7 @@ class OpenAIClient(SDKClient):
     name: ClassVar[str] = "openai"
     path: ClassVar[str] = "/chat/completions"
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
+    account_variables: ClassVar[tuple[str, ...]] = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
     address_variable: ClassVar[str] = "OPENAI_BASE_URL"
 
     _usage_refused = False
@@ -65,6 +67,8 @@ class OpenAIClient(SDKClient):
             body["stream"] = True
             if not self._usage_refused:
                 body.setdefault("stream_options", {"include_usage": True})
+        if body.get("tools"):
+            body["tools"] = self.wire_tools(body["tools"])
         if "max_tokens" in body and self._renames_max_tokens(body["model"]):
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
         return body
@@ -75,6 +79,12 @@ class OpenAIClient(SDKClient):
         if not self._is_openai():
             return messages
         return [_known(message) for message in messages]
+
+    def wire_tools(self, tools: Any) -> Any:
+        """The tools without Anthropic's cache markers, which OpenAI refuses."""
+        if not any("cache_control" in tool for tool in tools):
+            return tools
+        return [{k: v for k, v in tool.items() if k != "cache_control"} for tool in tools]
 
     async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
         try:
@@ -184,10 +194,14 @@ class ChunkDecoder:
                 return True
             try:
                 chunk = _decode_chunk(data)
-            except ValidationError:
+            except DecodeError:
                 # Something unknown in it: read it with care. Errors are found here too, because
                 # `error` is no field of a chunk.
-                event = json.decode(data)
+                if data.strip() == b"[DONE]":
+                    return True
+                if not data.strip():
+                    continue  # a sign of life
+                data, event = decoded(data)  # noqa: PLW2901
                 if not self._begun and not chunks:
                     event = _as_chunk(event)
                 chunk = read(StreamChunk, event)

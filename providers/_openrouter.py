@@ -21,6 +21,7 @@ class OpenRouterClient(OpenAIClient):
 
     name: ClassVar[str] = "openrouter"
     key_variable: ClassVar[str] = "OPENROUTER_API_KEY"
+    account_variables: ClassVar[tuple[str, ...]] = ()
     address_variable: ClassVar[str] = "OPENROUTER_BASE_URL"
 
     def client_settings(self, http_client: Any) -> dict[str, Any]:
@@ -38,6 +39,10 @@ class OpenRouterClient(OpenAIClient):
     def wire_messages(self, request: Request) -> Any:
         """The history with reasoning details and cache markers, which OpenRouter hands on."""
         return to_openai_messages(request.messages, keep_reasoning=True)
+
+    def wire_tools(self, tools: Any) -> Any:
+        """The tools with their cache markers."""
+        return tools
 
     def wire_model(self, model: str) -> str:
         """Without `openrouter/`, but OpenRouter's own models (`openrouter/auto`) are called so."""

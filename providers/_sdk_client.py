@@ -42,7 +42,7 @@ from scallion.exceptions import (
 )
 
 from ._base import BaseLLMClient
-from ._bodies import excerpt, read_whole, what_came
+from ._bodies import excerpt, looks_like_events, read_whole, repaired, what_came
 from ._errors import (
     error_from_exception,
     error_from_payload,
@@ -55,7 +55,7 @@ from ._loop_client import LoopClient, close_soon
 from ._params import check_headers, check_params, check_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from scallion._request import Request
     from scallion.types import ModelResponse, StreamChunk
@@ -119,6 +119,9 @@ class SDKClient(BaseLLMClient):
     key_variable: ClassVar[str]
     """The environment variable that holds the key."""
 
+    account_variables: ClassVar[tuple[str, ...]] = ()
+    """Those by which the SDK may be told another account, or a part of one."""
+
     address_variable: ClassVar[str]
     """The environment variable that may hold the base URL."""
 
@@ -165,6 +168,9 @@ class SDKClient(BaseLLMClient):
             key = "\0".join(str(getattr(client, name, None)) for name in whose)
         else:
             key = plain(config.api_key) or os.environ.get(self.key_variable)
+            others = [os.environ.get(name) or "" for name in self.account_variables]
+            if any(others):
+                key = "\0".join([str(key), *others])
         account = str(key) if isinstance(key, str) else repr(type(key))
         extra = repr(sorted(plain(config.default_headers or {}).items()))
         options = plain(config.options)
@@ -331,7 +337,7 @@ class SDKClient(BaseLLMClient):
             "request_id": request_id,
         }
         try:
-            answer = self.read_answer(content)
+            answer = self._read(content)
         except ProviderError as error:
             raise self.failed(error, request, request_id=request_id) from None
         except (ValueError, RecursionError) as error:
@@ -355,28 +361,47 @@ class SDKClient(BaseLLMClient):
         answer.request_id = request_id
         return Response.completed(answer, request)
 
+    def _read(self, content: bytes) -> ModelResponse:
+        try:
+            return self.read_answer(content)
+        except (ValueError, RecursionError):
+            whole = repaired(content)
+            if whole is None:
+                raise
+            return self.read_answer(whole)
+
     async def _streamed(self, http: Any, client: Any, request: Request) -> Response:
         """A Response from a body that is still to come."""
         request_id = request_id_of(http.headers)
         content_type = http.headers.get("content-type", "")
-        source = EventStream(
+        amazons = "amazon.eventstream" in content_type
+        source = self._events(http, request, self._reframed(http, client) if amazons else None)
+        if "json" in content_type or "html" in content_type:
+            content = await source.read_body(self.config.max_body_bytes)
+            if not looks_like_events(content):
+                error = self._no_stream(content, content_type)
+                raise self.failed(error, request, request_id=request_id)
+            source = self._events(http, request, _at_once(content))  # mislabelled
+        return Response.streaming(source, request, provider=self.name, request_id=request_id)
+
+    def _events(
+        self, http: Any, request: Request, pieces: AsyncIterator[bytes] | None
+    ) -> EventStream:
+        request_id = request_id_of(http.headers)
+        content_type = http.headers.get("content-type", "")
+        return EventStream(
             http,
             self.event_decoder(request),
-            pieces=self._reframed(http, client) if "amazon.eventstream" in content_type else None,
+            pieces=pieces,
             max_event_bytes=self.config.max_event_bytes,
             on_error=lambda error: self.failed(error, request, request_id=request_id),
             on_other=lambda content: self._no_stream(content, content_type),
         )
-        if "json" in content_type or "html" in content_type:
-            content = await source.read_body(self.config.max_body_bytes)
-            error = self._no_stream(content, content_type)
-            raise self.failed(error, request, request_id=request_id)
-        return Response.streaming(source, request, provider=self.name, request_id=request_id)
 
     def _no_stream(self, content: bytes, content_type: str) -> ProviderError:
         """The error for a body that came where a stream was due: perhaps it says what is wrong."""
         try:
-            answer = self.read_answer(content)
+            answer = self._read(content)
         except ProviderError as error:
             return error
         except (ValueError, RecursionError):
@@ -581,12 +606,18 @@ def _unwritable(body: dict[str, Any]) -> str:
 
 def embedded_error(answer: ModelResponse | StreamChunk) -> Any:
     """The error inside an answer with status 200, if there is one."""
+    if answer.object == "error" and answer.model_extra is not None:
+        return answer.model_extra  # vLLM and its like, without an `error` around it
     if answer.model_extra is not None and answer.model_extra.get("error"):
         return answer.model_extra
     for choice in answer.choices:
         if choice.model_extra is not None and choice.model_extra.get("error"):
             return choice.model_extra
     return None
+
+
+async def _at_once(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
 
 
 def _has_no_key(error: Exception) -> bool:

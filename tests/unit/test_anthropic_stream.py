@@ -290,7 +290,6 @@ def test_the_end_is_marked_and_a_closing_done_is_no_error():
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
         b"{",
         b"\xff",
         b"[1]",

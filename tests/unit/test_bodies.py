@@ -7,6 +7,7 @@ from openai import AsyncOpenAI
 
 from scallion.exceptions import (
     ConnectionError,
+    InvalidRequestError,
     MalformedResponseError,
     OverloadedError,
     ProviderError,
@@ -23,6 +24,7 @@ from support.upstream import (
     error,
     message,
     message_stream,
+    rechunk,
 )
 
 each_provider = pytest.mark.parametrize(
@@ -228,3 +230,95 @@ async def test_a_call_made_to_handle_another_s_failure_tells_its_own(make, upstr
 
     assert type(told) is MalformedResponseError
     assert told.status_code is None
+
+
+# ------------------------------------------------------------------- flaws that most readers bear
+
+
+async def heard(make, upstream, reply, *, stream):
+    upstream.enqueue(reply)
+    async with make(api_key=KEY, base_url=upstream.url) as provider:
+        if stream:
+            return await provider.stream("Hi", "m").collect()
+        return await provider.complete("Hi", "m")
+
+
+@each_provider
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "complete"])
+@pytest.mark.parametrize(
+    ("text", "flawed", "read"),
+    [
+        (b"Hi", b"half \\ud83d", "half \ufffd"),
+        (b"Hi", b"\\ude00 half", "\ufffd half"),
+        (b"Hi", b'Hi", "score": NaN, "x": "', "Hi"),
+        (b"Hi", b'Hi", "score": [-Infinity], "x": "', "Hi"),
+    ],
+)
+async def test_json_with_a_flaw_that_python_reads_is_read(
+    make, upstream, stream, text, flawed, read
+):
+    if make is anthropic:
+        whole = message_stream("Hi") if stream else message("Hi")
+    else:
+        whole = completion_stream("Hi") if stream else completion("Hi")
+    reply = Reply(headers=whole.headers, chunks=[whole.body.replace(text, flawed)])
+
+    answer = await heard(make, upstream, reply, stream=stream)
+
+    assert (answer.text, answer.finish_reason) == (read, "stop")
+    answer.raw  # noqa: B018 - can be decoded, too
+
+
+@each_provider
+async def test_a_byte_order_mark_before_json_is_no_fault(make, upstream):
+    whole = message("Hi") if make is anthropic else completion("Hi")
+    reply = Reply.whole(b"\xef\xbb\xbf" + whole.body, headers=whole.headers)
+
+    assert (await heard(make, upstream, reply, stream=False)).text == "Hi"
+
+
+@each_provider
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 10_000])
+@pytest.mark.parametrize("sign", [b"data:\n\n", b"data: \n\n", b"data:   \n\n"])
+async def test_an_event_with_nothing_in_it_is_a_sign_of_life(make, upstream, size, sign):
+    whole = (message_stream if make is anthropic else completion_stream)("He", "llo")
+    body = sign + whole.body.replace(b"\n\n", b"\n\n" + sign)
+    reply = Reply(headers=whole.headers, chunks=rechunk(body, size))
+
+    answer = await heard(make, upstream, reply, stream=True)
+
+    assert (answer.text, answer.usage.total_tokens) == ("Hello", 7)
+
+
+@pytest.mark.parametrize("end", [b"[DONE] ", b" [DONE]", b"[DONE]\t", b"[DONE]\n"])
+async def test_blanks_around_the_closing_mark_are_no_fault(upstream, end):
+    whole = completion_stream("Hello")
+    reply = Reply(headers=whole.headers, chunks=[whole.body.replace(b"[DONE]", end)])
+
+    assert (await heard(openai, upstream, reply, stream=True)).text == "Hello"
+
+
+@each_provider
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson", "text/html"])
+async def test_a_stream_under_a_wrong_label_is_still_a_stream(make, upstream, kind):
+    whole = (message_stream if make is anthropic else completion_stream)("He", "llo")
+    reply = Reply(headers={"content-type": kind}, chunks=rechunk(whole.body, 7))
+
+    answer = await heard(make, upstream, reply, stream=True)
+
+    assert (answer.text, answer.finish_reason) == ("Hello", "stop")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "complete"])
+@pytest.mark.parametrize("framed", [True, False])
+async def test_an_error_object_without_a_wrapper_is_that_error(upstream, stream, framed):
+    said = {"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}
+    text = json.dumps(said)
+    if stream and framed:
+        reply = says(f"data: {text}\n\ndata: [DONE]\n\n", "text/event-stream")
+    else:
+        reply = says(text, "application/json")
+
+    error = await failure(openai, upstream, reply, stream=stream)
+
+    assert (type(error), error.message) == (InvalidRequestError, "too long")

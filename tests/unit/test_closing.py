@@ -32,7 +32,9 @@ async def test_calls_that_are_under_way_end_when_their_adapter_is_closed(make, s
     kind = {"content-type": "text/event-stream" if stream else "application/json"}
     hanging = Reply(headers=kind, chunks=[*steps, HANG])
     async with Upstream(default=SILENCE if stage == "before the head" else hanging) as upstream:
-        pipeline = build_pipeline(provider=make(api_key="k", base_url=upstream.url), model="m")
+        provider = make(api_key="k", base_url=upstream.url)
+        await provider.warm_up()
+        pipeline = build_pipeline(provider=provider, model="m")
 
         async def ask():
             return await (pipeline.stream("Hi").collect() if stream else pipeline.complete("Hi"))

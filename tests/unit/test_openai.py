@@ -21,7 +21,7 @@ from scallion.exceptions import (
     StreamTruncatedError,
     TimeoutError,
 )
-from scallion.providers import openai
+from scallion.providers import anthropic, openai, openrouter
 from scallion.testing import ManualClock
 from support.upstream import (
     CLOSE,
@@ -723,3 +723,32 @@ async def test_fields_of_another_server_s_calls_go_to_no_openai(known):
 
     (sent,) = body["messages"][1]["tool_calls"]
     assert ("extra_content" in sent) is not known
+
+
+async def test_cache_markers_on_tools_go_to_no_openai():
+    tool = {"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}
+    request = Request("gpt-4o", [{"role": "user", "content": "Hi"}], {"tools": [tool]})
+
+    assert openai(api_key="k").make_body(request)["tools"] == [
+        {"type": "function", "function": {"name": "f"}}
+    ]
+    assert openrouter(api_key="k").make_body(request)["tools"] == [tool]
+
+
+@pytest.mark.parametrize(
+    ("make", "variable"),
+    [
+        (openai, "OPENAI_ORG_ID"),
+        (openai, "OPENAI_PROJECT_ID"),
+        (anthropic, "ANTHROPIC_AUTH_TOKEN"),
+    ],
+)
+def test_an_account_that_the_environment_names_is_another(monkeypatch, make, variable):
+    monkeypatch.delenv(variable, raising=False)
+    unnamed = make().identity("m")
+    monkeypatch.setenv(variable, "one")
+    one = make().identity("m")
+    monkeypatch.setenv(variable, "two")
+
+    assert len({unnamed, one, make().identity("m")}) == 3
+    assert openrouter().identity("m") == openrouter().identity("m")
