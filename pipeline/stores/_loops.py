@@ -8,6 +8,7 @@ asynchronous generators last, one of those is what closes the object, with no he
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class PerLoop(Generic[T]):
 
     def any_running_loop(self) -> asyncio.AbstractEventLoop | None:
         """One of the loops that have an object and run."""
-        return next((loop for loop in list(self._held) if loop.is_running()), None)
+        return next((loop for loop, held in list(self._held.items()) if held.runs_in(loop)), None)
 
     async def aclose(self) -> None:
         """Close the objects of this loop and of those that run in other threads."""
@@ -65,7 +66,7 @@ class PerLoop(Generic[T]):
         for loop, held in list(self._held.items()):
             if loop is here:
                 await held.aclose()
-            elif loop.is_running():
+            elif held.runs_in(loop):
                 there = asyncio.run_coroutine_threadsafe(held.aclose(), loop)
                 await asyncio.wait([asyncio.wrap_future(there)], timeout=PATIENCE)
             # Any other closes its object itself as it ends.
@@ -85,8 +86,13 @@ class _Held(Generic[T]):
 
     def __init__(self, item: T, keeper: AsyncGenerator[None, None]) -> None:
         self.item = item
+        self._process = os.getpid()
         self._keeper = keeper
         self._closing = False
+
+    def runs_in(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether its loop runs here: a copy that a fork made says so, and never answers."""
+        return loop.is_running() and self._process == os.getpid()
 
     async def aclose(self) -> None:
         if not self._closing:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import weakref
 
-from scallion.stores._loops import PerLoop
+from scallion.stores._loops import PATIENCE, PerLoop
 from scallion.stores._soon import Unfinished
 
 
@@ -68,6 +69,26 @@ def test_closing_closes_those_of_other_threads_loops_there():
     stop.set()
     thread.join()
     assert found[0].closed == 1
+
+
+def test_loops_that_a_fork_has_copied_are_not_waited_for(monkeypatch):
+    things = PerLoop(Thing, Thing.close)
+
+    async def close():
+        assert things.any_running_loop() is None
+        async with asyncio.timeout(PATIENCE / 2):
+            await things.aclose()
+
+    async def parent():
+        things.get()
+        assert things.any_running_loop() is asyncio.get_running_loop()
+        with monkeypatch.context() as child:  # in which no thread runs the parent's loop
+            child.setattr(os, "getpid", lambda: -1)
+            thread = threading.Thread(target=asyncio.run, args=(close(),))
+            thread.start()
+            thread.join()
+
+    asyncio.run(parent())
 
 
 def test_loops_that_end_without_care_do_not_pile_up():
