@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from ._stages import restarted
+from .types import StreamChunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ._response import Response
-    from .types import StreamChunk
 
 
 class ChunkSource(Protocol):
@@ -40,6 +40,11 @@ class IteratorSource:
     async def read(self) -> list[StreamChunk]:
         """The next chunk."""
         async for chunk in self._chunks:
+            if not isinstance(chunk, StreamChunk):
+                raise TypeError(
+                    f"a stream consists of StreamChunks, and this one brought {type(chunk).__name__}: "
+                    "StreamChunk.model_validate(…) makes one of a dict"
+                )
             return [chunk]
         self.ended = True
         return []

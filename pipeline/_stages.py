@@ -68,7 +68,7 @@ class Stage:
                 if isinstance(result, StreamChunk):
                     passed.append(result)
                 elif result is not None:
-                    passed.extend(result)
+                    passed.extend(map(_checked, result))
             except Exception as error:  # noqa: BLE001 - raised when what passed was delivered
                 self.error = error
                 break
@@ -76,6 +76,15 @@ class Stage:
             passed[0] = restarted(passed[0])  # the seam must be seen further out, too
             self._restarted = False
         return passed
+
+
+def _checked(chunk: object) -> StreamChunk:
+    if isinstance(chunk, StreamChunk):
+        return chunk
+    raise TypeError(
+        "what map() is given returns a StreamChunk, several, or None: "
+        f"{type(chunk).__name__} is no StreamChunk"
+    )
 
 
 def restarted(chunk: StreamChunk) -> StreamChunk:

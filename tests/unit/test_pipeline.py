@@ -651,6 +651,44 @@ async def test_hedged_calls_in_tasks_of_their_own_are_closed_too():
     assert [source.closed for source in provider.made] == [1, 1]
 
 
+async def test_what_a_layer_opens_at_another_pipeline_is_its_own_to_close():
+    kept = []
+
+    async def looks_elsewhere(request, call_next):
+        kept.append(await other.send(Request("m", "what else?", stream=True)))
+        return await call_next(request)
+
+    other = build_pipeline(provider=say_hi, model="m")
+    await build_pipeline([looks_elsewhere], provider=say_hi, model="m").complete("hi")
+
+    assert kept[0].outcome is None
+    assert (await kept[0].collect()).text == "Hi"
+
+
+async def test_a_task_that_asks_again_after_its_call_holds_no_answer_once_it_was_read():
+    tasks, ended = [], asyncio.Event()
+
+    async def refreshes(request, call_next):
+        async def work():
+            await ended.wait()
+            answer = weakref.ref(response := await call_next(request))
+            await response.collect()
+            del response
+            gc.collect()
+            return answer()
+
+        tasks.append(asyncio.create_task(work()))
+        return await call_next(request)
+
+    async def provider(request):
+        return Response.streaming(words("H", "i"), request)
+
+    await build_pipeline([refreshes], provider=provider, model="m").complete("hi")
+    ended.set()
+
+    assert await tasks[0] is None
+
+
 async def test_leaving_the_block_of_a_stream_closes_it():
     provider = Sources()
     llm = build_pipeline(provider=provider, model="m")

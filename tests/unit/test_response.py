@@ -666,6 +666,24 @@ async def test_what_passed_before_a_guard_refused_is_delivered_first():
     assert response.outcome.status == "failed"
 
 
+@pytest.mark.parametrize("wrong", ["text", {"choices": []}, [None], [HEL, "text"]])
+async def test_a_rewriting_that_returns_something_else_is_told_what_to_return(wrong):
+    response = (await committed(words("Hel", "lo"))).map(lambda chunk: wrong)
+    with pytest.raises(TypeError, match="is no StreamChunk"):
+        await response.collect()
+
+    with pytest.raises(TypeError, match="is no StreamChunk"):
+        Response.completed(answer("Hi"), request()).map(lambda chunk: wrong)
+
+
+async def test_a_provider_that_streams_something_else_is_told_what_to_stream():
+    async def dicts():
+        yield {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+
+    with pytest.raises(TypeError, match="this one brought dict"):
+        await committed(dicts())
+
+
 async def test_a_guard_that_refuses_a_whole_answer_raises_at_once():
     def refuse(chunk):
         raise PermissionError("no")
