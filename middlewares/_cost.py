@@ -90,30 +90,32 @@ def cost(
     books = Ledger() if ledger is None else ledger
     table = load_prices(prices)
     unknown: set[str] = set()
-    key = object()
+    key = _Clerk(books)
 
-    def enter(entry: Entry) -> None:
+    def enter(entry: Entry, *, booked: bool = False) -> None:
+        if not booked:
+            books.add(entry)  # first: a warning may be an error
         if entry.cost is None and entry.model not in unknown:
             unknown.add(entry.model)
-            books.add(entry)  # first: a warning may be an error
             warnings.warn(
                 f"no price is known for {asked(entry.provider, entry.model)}: its calls are recorded "
                 "without a cost. register_price() sets one",
                 stacklevel=2,
             )
-        else:
-            books.add(entry)
         if on_charge is not None:
             on_charge(entry)
 
     async def watch(request: Request) -> AttemptWatcher:
+        clerks = (known for known, _ in request.guards if isinstance(known, _Clerk))
+        booked = next(clerk for clerk in clerks if clerk.books is books) is not key
+
         def note(attempt: Attempt | None) -> None:
             if attempt is None:
                 return
             charge = charge_of(attempt, request, table)
             if attempt.response is not None:
                 attempt.response.cost = charge.cost
-            enter(_entry_for(attempt, request, charge))
+            enter(_entry_for(attempt, request, charge), booked=booked)
 
         return note
 
@@ -132,6 +134,15 @@ def cost(
             response.on_settle(note_hit)
 
     return CostLayer(given, middleware, books, observe)
+
+
+class _Clerk:
+    """One `cost()` among those that stand around a call: the outermost of a ledger's enters it."""
+
+    __slots__ = ("books",)
+
+    def __init__(self, books: Ledger) -> None:
+        self.books = books
 
 
 def _entry_for(attempt: Attempt, request: Request, charge: Charge) -> Entry:

@@ -253,14 +253,24 @@ async def test_a_cached_answer_costs_nothing_and_shows_what_it_saved(prices):
     assert (books.total, books.ledger.saved) == (0, Decimal("0.002"))
 
 
-async def test_two_layers_with_one_ledger_record_an_attempt_once_each(prices):
-    books = Ledger()
-    llm = pipeline(cost(books, prices=prices), USAGE, USAGE)
+@pytest.mark.parametrize("nested", [False, True])
+async def test_two_layers_with_one_ledger_enter_an_attempt_once(prices, nested):
+    books, other, heard = Ledger(), cost(prices=prices), []
+    outer = cost(books, prices=prices)
+    inner = cost(books, prices=prices, on_charge=heard.append)
+    if nested:
+        within = pipeline(inner, USAGE, e.ServerError("1"), USAGE, inner=[retry()])
+        llm = build_pipeline([other, outer], provider=within, model="m")
+    else:
+        script = USAGE, e.ServerError("1"), USAGE
+        llm = pipeline(inner, *script, outer=[other, outer, retry()])
 
     await llm.complete("hi")
     await llm.complete("hi")
 
-    assert len(books.entries) == 2
+    assert [entry.status for entry in books.entries] == ["completed", "failed", "completed"]
+    assert books.total == other.total == Decimal("0.004")
+    assert len(heard) == 3
 
 
 async def test_on_charge_hears_of_each_entry(prices):
