@@ -141,10 +141,10 @@ def budget(
         from scallion.tokens import warm_up
 
         request = as_sent(request)
-        await warm_up(request.model or "", provider=provider_of(request))
         try:
+            await warm_up(request.model or "", provider=provider_of(request))
             worst = worst_case(request, max_output_tokens=max_output_tokens)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidRequestError(
                 f"what this request could cost cannot be told: {error}", model=request.model
             ) from error

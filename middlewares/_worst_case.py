@@ -69,7 +69,11 @@ def as_sent(request: Request) -> Request:
     if not isinstance(extra, dict) or not extra:
         return request
     params = {name: value for name, value in request.params.items() if name != "extra_body"}
-    return request.replace(model=extra.get("model", request.model), params={**params, **extra})
+    return request.replace(
+        model=extra.get("model", request.model),
+        messages=extra.get("messages", request.messages),
+        params={**params, **extra},
+    )
 
 
 def stand_ins(params: Mapping[str, Any]) -> list[str]:

@@ -399,7 +399,14 @@ def test_a_window_may_be_given_as_one():
 
 
 @pytest.mark.parametrize(
-    "params", [{"max_tokens": "many"}, {"max_tokens": -1}, {"max_tokens": 5, "n": "two"}]
+    "params",
+    [
+        {"max_tokens": "many"},
+        {"max_tokens": -1},
+        {"max_tokens": float("inf")},
+        {"max_tokens": 5, "n": "two"},
+        {"max_tokens": 5, "extra_body": {"model": 5}},
+    ],
 )
 async def test_what_a_request_could_cost_must_be_told_by_it(prices, params):
     provider = Provider()
@@ -415,6 +422,9 @@ async def test_what_extra_body_asks_for_is_reserved(prices):
     llm = pipeline(limit, Provider())
     with pytest.raises(e.BudgetExceededError):
         await llm.complete("hi", max_tokens=10, extra_body={"max_tokens": 600})
+    longer = [{"role": "user", "content": "word " * 600}]
+    with pytest.raises(e.BudgetExceededError):
+        await llm.complete("hi", max_tokens=10, extra_body={"messages": longer})
     dear = pipeline(budget(usd="0.0012", prices=prices), Provider())
     with pytest.raises(e.BudgetExceededError, match="does not cover dear"):
         await dear.complete("hi", max_tokens=100, extra_body={"model": "dear"})

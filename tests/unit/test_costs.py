@@ -116,6 +116,30 @@ def test_each_kind_of_token_has_its_price(model, used, how, total):
     assert cost(model, used, **how).total == Decimal(total)
 
 
+def test_reasoning_has_its_own_rate_where_one_is_stated():
+    table = PriceTable({"m": Rates(input=Decimal(1), output=Decimal(2), reasoning=Decimal(30))})
+    found = cost("m", usage(0, 100, made={"reasoning_tokens": 90}), prices=table)
+    assert found.breakdown == {"output": Decimal("0.00002"), "reasoning": Decimal("0.0027")}
+
+
+def test_no_more_is_kept_for_an_hour_than_is_written():
+    inside = {"cache_write_tokens": 100, "cache_write_1h_tokens": 900}
+    found = cost("claude-sonnet-4-5", usage(1000, 0, inside=inside))
+    assert found.breakdown == {"input": Decimal("0.0027"), "cache_write_1h": Decimal("0.0006")}
+
+
+def test_the_rates_of_a_mode_begin_with_their_first_day():
+    begins = date(2026, 1, 2)
+    rows = [
+        Rates(input=Decimal(2), output=Decimal(2)),
+        Rates(mode="batch", since=begins, input=Decimal(1)),
+    ]
+    table = PriceTable({"m": rows})
+    for day, total, exact in ((date(2026, 1, 1), 2, False), (begins, 1, True)):
+        found = cost("m", usage(10**6, 0), batch=True, at=day, prices=table)
+        assert (found.total, found.exact) == (total, exact)
+
+
 def test_the_breakdown_says_what_was_paid_for():
     used = usage(
         1000,
@@ -279,6 +303,15 @@ def test_an_advisor_is_billed_at_the_prices_of_its_own_model():
 def test_a_price_that_stands_in_for_another_is_not_exact(model, used, how):
     assert not cost(model, used, **how).exact
     assert cost(model, usage(10, 10), at=NOW).total == cost(model, usage(10, 10), **how).total
+
+
+@pytest.mark.parametrize("tier", ["auto", "default", "standard", "standard_only"])
+def test_the_usual_tier_has_the_usual_price_by_each_of_its_names(tier):
+    for found in (
+        cost("gpt-6-sol", usage(10, 10), service_tier=tier),
+        cost("claude-haiku-4-5", usage(10, 10, service_tier=tier)),
+    ):
+        assert (found.exact, found.row.mode) == (True, None)
 
 
 def test_cached_sound_is_not_exact_and_never_priced_too_low():
