@@ -433,7 +433,7 @@ def test_the_first_finish_reason_stands(reasons, stands):
     assert answer.finish_reason == stands
 
 
-@pytest.mark.parametrize("reason", [None, ""])
+@pytest.mark.parametrize("reason", [None, "", "error"])
 def test_without_a_finish_reason_it_is_not_finished(reason):
     accumulator = Accumulator()
     assert not accumulator.finished
