@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 
-CUT_SHORT: Final = frozenset({None, "", "content_filter", "error"})
+CUT_SHORT: Final = (None, "", "content_filter", "error")
 """Finish reasons of what is not whole. OpenRouter says `error`, also without an error beside it."""
 
 
@@ -61,9 +61,7 @@ def entry_for(
     nor an error cut it short.
     """
     answer = outcome.response
-    if outcome.status != "completed" or answer is None or not answer.choices:
-        return None
-    if any(choice.finish_reason in CUT_SHORT for choice in answer.choices):
+    if outcome.status != "completed" or answer is None or not _is_whole(answer):
         return None
     try:
         encoded = msgspec.json.encode(answer.to_dict())
@@ -82,10 +80,12 @@ def entry_for(
 
 
 def answer_of(entry: Entry) -> ModelResponse | None:
-    """The answer, or `None` if it cannot be read."""
+    """The answer, or `None` if it cannot be read, or is not one that is kept."""
     try:
         answer = ModelResponse.model_validate_json(bytes(entry.answer))
     except (ValueError, RecursionError):
+        return None
+    if not _is_whole(answer):
         return None
     answer.provider = entry.provider
     answer.request_id = entry.request_id
@@ -151,6 +151,11 @@ def natural_chunks(answer: ModelResponse) -> list[StreamChunk]:
         ],
         finish,
     ]
+
+
+def _is_whole(answer: ModelResponse) -> bool:
+    choices = answer.choices
+    return bool(choices) and all(choice.finish_reason not in CUT_SHORT for choice in choices)
 
 
 def _has_secret(text: str) -> bool:

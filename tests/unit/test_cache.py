@@ -232,13 +232,18 @@ async def test_what_cannot_be_read_is_a_miss_and_is_replaced(data):
     assert len(provider.asked) == 2
 
 
-async def test_an_entry_whose_answer_cannot_be_read_is_a_miss():
+@pytest.mark.parametrize("how", ["complete", "stream"])
+@pytest.mark.parametrize(
+    "broken", ["7", "[]", '[{"message":{}}]', '[{"message":{},"finish_reason":"error"}]']
+)
+async def test_an_entry_whose_answer_cannot_be_read_or_is_not_whole_is_a_miss(how, broken):
     store, provider = memory(), Provider()
     llm = pipeline(provider, cache(store))
     await llm.complete("hi")
     (name,) = store._values
-    await store.set(name, b'sc\x01\x01\x00{"answer":{"choices":7},"at":1}')
-    assert not (await llm.complete("hi")).cached
+    await store.set(name, b'sc\x01\x01\x00{"answer":{"choices":%b},"at":1}' % broken.encode())
+    whole = await llm.complete("hi") if how == "complete" else (await streamed(llm, "hi"))[1]
+    assert (whole.text, whole.cached) == ("Hi", False)
     assert (await llm.complete("hi")).cached
 
 
