@@ -214,6 +214,30 @@ async def test_closing_while_another_task_reads_ends_that_reading_with_an_error(
     assert response.outcome.status == "closed"
 
 
+async def test_a_generator_that_another_task_is_running_is_left_to_that_task_to_close():
+    proceed, closed = asyncio.Event(), []
+
+    async def chunks():
+        try:
+            yield HEL
+            await proceed.wait()
+            yield LO
+        finally:
+            closed.append(True)
+
+    response = await committed(chunks())
+    reader = asyncio.create_task(texts(response))
+    await asyncio.sleep(0)
+
+    await response.aclose()
+    proceed.set()
+
+    with pytest.raises(StreamInterruptedError, match="closed while it was being read"):
+        await reader
+    assert response.outcome.status == "closed"
+    assert closed == [True]
+
+
 async def test_what_arrives_after_closing_is_not_delivered():
     class Late(Source):
         async def aclose(self):
