@@ -527,6 +527,13 @@ SOUND = [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"
         ("gpt-audio", "hi", {}, "0.010"),
         ("gpt-audio", "hi", {"modalities": ["text", "audio"]}, "0.064"),
         ("gpt-audio", [{"role": "user", "content": SOUND}], {}, "0.010"),
+        # thinking that does not fit inside the limit comes on top: 3,000 tokens at $25
+        (
+            "claude-opus-4-8",
+            "hi",
+            {"thinking": {"type": "enabled", "budget_tokens": 2_000}},
+            "0.075",
+        ),
         # text at $10, images at $32
         ("gpt-image-1.5", "hi", {"modalities": ["text", "image"]}, "0.032"),
     ],
@@ -540,6 +547,21 @@ async def test_what_makes_a_call_dearer_is_reserved_for(model, messages, params,
         )
     # The prompt is a few tokens.
     assert Decimal(asked) < caught.value.asked < Decimal(asked) + Decimal("0.001")
+
+
+async def test_an_image_in_the_prompt_is_reserved_for_at_the_rate_of_images():
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    asked = []
+    for model in ("text", "seeing"):
+        table = PriceTable()
+        register_price("text", input=1, output=0, prices=table)
+        register_price("seeing", input=1, output=0, input_image=10, prices=table)
+        with pytest.raises(e.BudgetExceededError) as caught:
+            await pipeline(budget(usd="0", prices=table), Provider()).complete(
+                [{"role": "user", "content": [image]}], model=model, max_tokens=1
+            )
+        asked.append(caught.value.asked)
+    assert 10 * asked[0] <= asked[1] < 12 * asked[0]
 
 
 async def test_a_mark_that_is_not_reached_is_not_warned_of(prices):
