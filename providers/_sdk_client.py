@@ -162,22 +162,16 @@ class SDKClient(BaseLLMClient):
         """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it."""
         del model
         client, config = self._given_client, self.config
-        key: Any
+        account: list[Any]
         if client is not None:
-            whose = ("api_key", "organization", "project")
-            key = "\0".join(str(getattr(client, name, None)) for name in whose)
+            account = [getattr(client, name, None) for name in _WHOSE]
         else:
-            key = plain(config.api_key) or os.environ.get(self.key_variable)
-            others = [os.environ.get(name) or "" for name in self.account_variables]
-            if any(others):
-                key = "\0".join([str(key), *others])
-        account = str(key) if isinstance(key, str) else repr(type(key))
-        extra = repr(sorted(plain(config.default_headers or {}).items()))
-        options = plain(config.options)
-        extra += repr(sorted((k, v) for k, v in options.items() if isinstance(v, str)))
+            account = [config.api_key or os.environ.get(self.key_variable)]
+            account += [os.environ.get(name) or "" for name in self.account_variables]
         address, credentials = without_credentials(self.address() or "")
-        extra += plain(credentials) or ""
-        hashed = blake2b(f"{account}\0{extra}".encode(), key=b"scallion account", digest_size=16)
+        account += (config.default_headers, config.options, credentials)
+        told = repr([part and _comparable(part) for part in account])
+        hashed = blake2b(told.encode(), key=b"scallion account", digest_size=16)
         return f"{self.name} {address} {hashed.hexdigest()}"
 
     def address(self) -> str | None:
@@ -560,6 +554,22 @@ def _check_settings(config: ClientConfig) -> None:
 
 
 _SETTINGS = frozenset(ClientConfig.__struct_fields__)
+
+# Where an SDK's client keeps whose calls it makes, and what it adds to them; Azure's has a token.
+_WHOSE = (
+    "api_key", "auth_token", "_azure_ad_token", "organization", "project",
+    "_custom_headers", "default_query",
+)  # fmt: skip
+
+
+def _comparable(value: Any) -> Any:
+    """A setting as something whose `repr` is the same in every process."""
+    if value is None or isinstance(value, (str, int, float)):
+        return plain(value)
+    if hasattr(value, "items"):
+        return sorted((str(name), _comparable(item)) for name, item in value.items())
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"  # of a key that a function gives, its name
 
 
 def without(secret: str, value: Any) -> Any:

@@ -682,6 +682,22 @@ def test_answers_belong_to_an_address_and_an_account_and_show_no_key(monkeypatch
         identity(api_key="sk-1", base_url="http://a", organization="o"),
         identity(api_key="sk-1", base_url="http://a", default_headers={"x": "y"}),
         identity(client=sdk.AsyncOpenAI(api_key="sk-1", base_url="http://a", project="p")),
+        *(
+            identity(client=sdk.AsyncOpenAI(api_key="sk-1", base_url="http://a", **more))
+            for more in ({}, {"default_headers": {"x": "y"}}, {"default_query": {"x": "y"}})
+        ),
+        *(
+            identity(api_key="sk-1", base_url="http://a", default_query={"x": value})
+            for value in ("1", "2")
+        ),
+        *(
+            identity(
+                client=sdk.AsyncAzureOpenAI(
+                    azure_endpoint="http://a", api_version=version, azure_ad_token=token
+                )
+            )
+            for version, token in [("1", "sk-1"), ("2", "sk-1"), ("1", "sk-2")]
+        ),
     ]
     assert len({same, *others}) == len(others) + 1
     assert not any("sk-" in text for text in [same, *others])
