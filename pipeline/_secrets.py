@@ -35,15 +35,23 @@ _NAMES: Final = re.compile(
 _QUERY: Final = re.compile(r"(?<=[?&])([^=&#]+)=([^&#]*)")
 
 _FORMS: Final = re.compile(
-    r"\b(?:sk|org|proj|sess)-(?=[\w-]*\d)[\w-]{8,}"  # OpenAI's, Anthropic's and OpenRouter's
-    r"|(?<=\bBearer )[\w.~+/=-]{8,}"
+    r"(?<=\bBearer )[\w.~+/=-]{8,}"
+    r"|\b(?:sk|org|proj|sess)-([\w-]{8,})"  # OpenAI's, Anthropic's and OpenRouter's: with a digit
 )
 
 _TEXTS: Final = ("body", "code", "request_id", "__notes__")
 """Where our own errors have a provider's words, besides their message."""
 
-_ABRIDGED: Final = re.compile(r"([\w-]{0,300})(?:\*{2,}|•{2,}|\.{3}|…)([\w-]{0,300})")
-"""A key as servers quote it: the beginning, the end, or both."""
+_ABRIDGED: Final = re.compile(r"(?:\*{2,}|•{2,}|\.{3}|…)([\w-]{0,300})")
+"""What stands for the middle of a key where servers quote one, and the end of it."""
+
+_LETTER: Final = re.compile(r"[\w-]")
+
+_DEEPEST: Final = 64
+"""Levels of decoded JSON that are looked through; what is nested deeper is masked as a whole."""
+
+# Bodies of errors are anybody's, and may be megabytes: no pattern here looks at a character more
+# than a few times.
 
 
 class Secret(str):
@@ -174,22 +182,33 @@ class Scrubber:
                 known.update(_forms_of(plain(secret)))
         # One may be a part of another.
         self._known = sorted((s for s in known if len(s) >= SHORTEST), key=len, reverse=True)
+        # An error and those it came from have the same texts, and those may be long.
+        self._cleansed: dict[str, str] = {}
 
     def text(self, text: str) -> str:
         """`text` without them."""
+        done = self._cleansed.get(text)
+        if done is None:
+            done = self._cleansed[text] = self._text(text)
+        return done
+
+    def _text(self, text: str) -> str:
         for secret in self._known:
             text = text.replace(secret, MASK)
-        text = _FORMS.sub(MASK, text)
-        return self._without_start(_ABRIDGED.sub(self._unless_ours, text))
+        text = _FORMS.sub(_unless_a_word, text)
+        return self._without_start(self._without_abridged(text))
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Any, depth: int = 0) -> Any:
         """Decoded JSON without them; of other objects the `repr`, if that has one."""
         if isinstance(value, str):
             return self.text(value)
+        if type(value) in (dict, list, tuple) and depth > _DEEPEST:
+            return MASK
         if type(value) is dict:
-            return {self.value(name): self.value(item) for name, item in value.items()}
+            inner = depth + 1
+            return {self.value(k, inner): self.value(item, inner) for k, item in value.items()}
         if type(value) in (list, tuple):
-            return type(value)(self.value(item) for item in value)
+            return type(value)(self.value(item, depth + 1) for item in value)
         if isinstance(value, (int, float, type(None), BaseException)):
             return value
         with suppress(Exception):
@@ -200,6 +219,12 @@ class Scrubber:
 
     def error(self, error: BaseException) -> None:
         """An error, what it came from, and the frames below: they keep their places only."""
+        try:
+            self._error(error)
+        finally:
+            self._cleansed.clear()
+
+    def _error(self, error: BaseException) -> None:
         for each in _family(error):
             traceback.clear_frames(each.__traceback__)
             args = self.value(each.args)
@@ -221,14 +246,31 @@ class Scrubber:
                     return text[:-length] + MASK
         return text
 
-    def _unless_ours(self, found: re.Match[str]) -> str:
-        head, tail = found[1], found[2]
-        for secret in self._known:
-            begins = len(head) >= 2 and secret.startswith(head)
-            ends = len(tail) >= 2 and secret.endswith(tail)
-            if begins or ends:
-                return MASK
-        return found[0]
+    def _without_abridged(self, text: str) -> str:
+        """Servers quote a key by its beginning, its end, or both."""
+        parts: list[str] = []
+        done = 0
+        for found in _ABRIDGED.finditer(text):
+            start = found.start()
+            least = max(done, start - 300)
+            while start > least and _LETTER.match(text, start - 1):
+                start -= 1
+            if self._is_ours(text[start : found.start()], found[1]):
+                parts += [text[done:start], MASK]
+                done = found.end()
+        return "".join([*parts, text[done:]])
+
+    def _is_ours(self, head: str, tail: str) -> bool:
+        return any(
+            (len(head) >= 2 and secret.startswith(head))
+            or (len(tail) >= 2 and secret.endswith(tail))
+            for secret in self._known
+        )
+
+
+def _unless_a_word(found: re.Match[str]) -> str:
+    name = found[1]
+    return MASK if name is None or any(map(str.isdecimal, name)) else found[0]
 
 
 def _forms_of(secret: str) -> Iterator[str]:
