@@ -292,6 +292,8 @@ class _Connection(asyncio.Protocol):
             await asyncio.sleep(0)
 
     def _reset(self) -> None:
+        if self._transport.is_closing():
+            raise _Gone  # the client was quicker
         # A linger time of zero turns the close into a reset.
         linger = struct.pack("ii", 1, 0)
         self._transport.get_extra_info("socket").setsockopt(
