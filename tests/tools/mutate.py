@@ -1,0 +1,244 @@
+"""Mutation testing of the functions that decide: change one thing in them, and see a test fail.
+
+    python tests/tools/mutate.py                 # all targets, some minutes
+    python tests/tools/mutate.py retry budget    # some of them
+    python tests/tools/mutate.py --list          # the mutants, without running anything
+
+Each mutant is one change of one function's syntax tree: a comparison, an operator, a constant, a
+condition, a statement left out. It runs in a forked child that has everything imported already: the
+function gets the mutant's code, and the target's own tests run until the first one fails. What
+survives is printed with its line, and the exit code is 1, unless `EXPLAINED` gives the reason why no
+test can tell it from the original. Needs a system that forks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import inspect
+import os
+import signal
+import sys
+import textwrap
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 90
+"""Seconds after which a mutant hangs, which is a way to be found."""
+
+# Name → module, functions, tests.
+TARGETS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "retry": (
+        "scallion.middlewares._retry",
+        ("wait_before_retry", "_wanted"),
+        ("tests/unit/test_retry.py",),
+    ),
+    "fallback": (
+        "scallion.middlewares._fallback",
+        ("goes_on", "is_rejected", "request_for", "_plan", "_is_own", "_is_larger"),
+        ("tests/unit/test_fallback.py",),
+    ),
+    "budget": (
+        "scallion.middlewares._budget",
+        (
+            "worst_case", "_output_limit", "_writes_cache", "_has_sound", "_price", "_actual",
+            "_key", "_dollars", "_nano",
+        ),
+        ("tests/unit/test_budget.py",),
+    ),
+    "charge": (
+        "scallion.middlewares._charge",
+        ("charge_of", "price_of", "_estimated"),
+        ("tests/unit/test_cost.py",),
+    ),
+    "key": (
+        "scallion.middlewares._cache_key",
+        (
+            "request_key", "identity_of", "answerers", "_told", "_canonical_message", "_without_nulls",
+            "_headers", "_converted",
+        ),
+        ("tests/unit/test_cache_key.py",),
+    ),
+}  # fmt: skip
+
+EXPLAINED: dict[str, str] = {}
+"""Mutants that are no different in anything that can be seen: `target line N: change` → why."""
+
+COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.Gt),
+    ast.LtE: (ast.Lt,),
+    ast.Gt: (ast.GtE, ast.Lt),
+    ast.GtE: (ast.Gt,),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}
+OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Div: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitOr: ast.BitAnd,
+}
+OTHER_CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
+
+
+def variants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """What may stand in a node's place, each with a word on what it is."""
+    match node:
+        case ast.Compare(ops=[op]):
+            for other in COMPARISONS.get(type(op), ()):
+                changed = copy.deepcopy(node)
+                changed.ops = [other()]
+                yield other.__name__, changed
+        case ast.BinOp(op=op) if type(op) in OPERATORS:
+            changed = copy.deepcopy(node)
+            changed.op = OPERATORS[type(op)]()
+            yield type(changed.op).__name__, changed
+        case ast.BoolOp(values=values):
+            for at in range(len(values)):
+                rest = [value for n, value in enumerate(values) if n != at]
+                smaller = rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
+                yield f"without operand {at + 1}", smaller
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            yield "without not", operand
+        case ast.IfExp(body=body, orelse=orelse):
+            yield "always", body
+            yield "never", orelse
+        case ast.Constant(value=bool() as value):
+            yield str(not value), ast.Constant(not value)
+        case ast.Constant(value=int() as value):
+            yield str(value + 1), ast.Constant(value + 1)
+        case ast.Call(func=ast.Name(id=name)) if name in OTHER_CALLS:
+            changed = copy.deepcopy(node)
+            changed.func = ast.Name(OTHER_CALLS[name], ast.Load())
+            yield OTHER_CALLS[name], changed
+        case ast.If() | ast.While():
+            for value in (True, False):
+                changed = copy.deepcopy(node)
+                changed.test = ast.Constant(value)
+                yield f"if {value}", changed
+        case ast.Return(value=value) if not (value is None or _is_none(value)):
+            yield "return None", ast.Return(ast.Constant(None))
+        case ast.Assign() | ast.AugAssign() | ast.Raise() | ast.Continue():
+            yield "left out", ast.Pass()
+
+
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
+
+
+class _Replace(ast.NodeTransformer):
+    def __init__(self, number: int, by: ast.AST) -> None:
+        self._number, self._by = number, by
+
+    def visit(self, node: ast.AST) -> Any:
+        if getattr(node, "number", None) == self._number:
+            return ast.copy_location(self._by, node)
+        return super().visit(node)
+
+
+def mutants(function: Any) -> Iterator[tuple[int, str, ast.Module]]:
+    """All mutants of a function: the line in its file, what was changed, and the tree."""
+    lines, first = inspect.getsourcelines(function)
+    tree = ast.parse(textwrap.dedent("".join(lines)))
+    ast.increment_lineno(tree, first - 1)
+    definition: Any = tree.body[0]
+    definition.decorator_list = []
+    in_strings = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for inner in ast.walk(node)
+    }
+    nodes = [node for part in definition.body for node in ast.walk(part)]
+    for number, node in enumerate(nodes):
+        node.number = number  # type: ignore[attr-defined]
+    for number, node in enumerate(nodes):
+        if node in in_strings:
+            continue  # the words of messages
+        for what, other in variants(node):
+            changed = _Replace(number, other).visit(copy.deepcopy(tree))
+            yield getattr(node, "lineno", 0), what, ast.fix_missing_locations(changed)
+
+
+def survives(function: Any, tree: ast.Module, tests: tuple[str, ...]) -> bool:
+    """Whether the tests pass with the mutant in the function's place."""
+    child = os.fork()
+    if not child:
+        os.setsid()
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(quiet, stream)
+        code = 1
+        try:
+            import pytest
+
+            made: dict[str, Any] = {}
+            exec(compile(tree, inspect.getfile(function), "exec"), function.__globals__, made)
+            function.__code__ = made[function.__name__].__code__
+            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+        finally:
+            os._exit(code)
+    ends = time.monotonic() + PATIENCE
+    while time.monotonic() < ends:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status == 0
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def main() -> int:
+    """Run the targets that were named. Returns how many mutants survive unexplained, 1 at most."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], metavar="TARGET")
+    parser.add_argument("--list", action="store_true", help="only show the mutants")
+    arguments = parser.parse_args()
+    os.chdir(ROOT)
+    import hypothesis  # noqa: F401 - so that no child has to
+    import pytest  # noqa: F401
+
+    unexplained = 0
+    for target in arguments.targets or TARGETS:
+        name, functions, tests = TARGETS[target]
+        module = import_module(name)
+        count = killed = 0
+        for each in functions:
+            function = getattr(module, each)
+            for line, what, tree in mutants(function):
+                count += 1
+                label = f"{target} {each} line {line}: {what}"
+                if arguments.list:
+                    print(label)
+                elif not survives(function, tree, tests) or (
+                    label.partition(" line")[0] + f": {_source(module, line)} | {what}" in EXPLAINED
+                ):
+                    killed += 1
+                else:
+                    unexplained += 1
+                    print(f"SURVIVES {label}: {_source(module, line)}", flush=True)
+        if not arguments.list:
+            print(f"{target}: {killed} of {count} mutants found or explained", flush=True)
+    return min(unexplained, 1)
+
+
+def _source(module: Any, line: int) -> str:
+    return inspect.getsource(module).splitlines()[line - 1].strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
