@@ -24,7 +24,7 @@ def timeout(
 
     Content counts, and not bytes: roles and keep-alives prove nothing, thinking does. When a limit
     is reached the connection is closed at once, and a `TimeoutError` names it in `.limit`; if the
-    consumer of a stream is busy with something else just then, both come with its next read.
+    consumer of a stream is busy with something else just then, its next read raises it.
     Outside `retry()` it limits all attempts together, inside each of them.
 
     Args:

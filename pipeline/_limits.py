@@ -17,6 +17,7 @@ from .exceptions import TimeoutError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
+    from weakref import WeakMethod
 
     from ._clock import Clock, TimerHandle
     from ._request import Context, Request
@@ -122,17 +123,25 @@ class ReadLimits(_Limit):
     Attributes:
         waited: Seconds spent waiting for the provider since the last content. What the consumer
             does between two reads is not the provider's time, and is not in it.
+        given_up: Whether the end came between two reads. Whoever reads next hears of it.
     """
 
     __slots__ = (
-        "_began", "_clock", "_due", "_ends_at", "_fires_at", "_gap", "_limits", "_request", "_timer",
-        "waited",
+        "_began", "_clock", "_due", "_ends_at", "_fires_at", "_gap", "_give_up", "_limits", "_request",
+        "_timer", "given_up", "waited",
     )  # fmt: skip
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, give_up: WeakMethod[Callable[[], None]]) -> None:
+        """Limit the reads of the stream that answers `request`.
+
+        Args:
+            give_up: Called if the time for all of it is over while nobody reads.
+        """
         self._request = request
         self._context = request.context
         self._clock = request.context.clock
+        self._give_up = give_up
+        self.given_up = False
         self._task = self.error = None
         self._limits: list[ReadLimit] = []
         self._ends_at = self._gap = self._due = self._fires_at = inf
@@ -145,6 +154,10 @@ class ReadLimits(_Limit):
     def add(self, limit: ReadLimit) -> None:
         """Limit the reads from now on."""
         self._change([*self._limits, limit])
+        if self._task is None and limit.at is not None and limit.at < self._fires_at:
+            self._due = limit.at  # also if nobody ever reads
+            self.stop()
+            self._set_timer()
 
     def drop(self, count: int) -> None:
         """Forget the first so many: those who set them are no longer there."""
@@ -202,11 +215,23 @@ class ReadLimits(_Limit):
     def _fire(self) -> None:
         self._timer, self._fires_at = None, inf
         if self._task is None:
-            return  # nobody waits: the next read sets it again
-        if self._clock.now() < self._due:
+            self._look_between_reads()
+        elif self._clock.now() < self._due:
             self._set_timer()
         else:
             self._expire(self._what_ran_out())
+
+    def _look_between_reads(self) -> None:
+        """Nobody waits for the provider, so only the end of all counts."""
+        deadline = self._request.context.deadline
+        self._due = self._ends_at if deadline is None else min(self._ends_at, deadline)
+        if self._due <= self._clock.now():
+            self.given_up = True
+            give_up = self._give_up()
+            if give_up is not None:
+                give_up()
+        elif self._due < inf:
+            self._set_timer()
 
     def _what_ran_out(self) -> TimeoutError:
         for name, seconds, at in self._limits:

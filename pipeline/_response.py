@@ -12,6 +12,7 @@ import builtins
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from weakref import WeakMethod
 
 from ._accumulate import Accumulator, chunks_of, has_content
 from ._limits import ReadLimit, ReadLimits, what_ended
@@ -341,7 +342,8 @@ class Response:
     async def _read(self) -> list[StreamChunk]:
         source, limits = self._source, self._limits
         assert source is not None
-        if source.ended or self._lost_end:
+        given_up = limits is not None and limits.given_up
+        if (source.ended and not given_up) or self._lost_end:
             return []
         try:
             if limits is None and self.request.context.deadline is None:
@@ -367,8 +369,14 @@ class Response:
 
     def _read_limits(self) -> ReadLimits:
         if self._limits is None:
-            self._limits = ReadLimits(self.request)
+            # Weakly: nothing makes a circle of a Response, so that it goes as soon as it is dropped.
+            self._limits = ReadLimits(self.request, WeakMethod(self._let_go))
         return self._limits
+
+    def _let_go(self) -> None:
+        """Time is up while the consumer is busy: the connection need not wait for its next read."""
+        if self._source is not None and not self._source.ended and self._outcome is None:
+            _close_soon(self._source, None, asyncio.get_running_loop())
 
     async def _restarted(self, reason: Exception | ModelResponse) -> bool:
         """Whether somebody has another Response to go on with. Raises `reason` if it is an error.

@@ -233,3 +233,31 @@ async def test_cancelling_is_not_a_timeout():
 def test_no_limit_or_one_that_is_not_positive_is_refused(limits):
     with pytest.raises(ValueError, match="in seconds above 0"):
         timeout(**limits)
+
+
+@pytest.mark.parametrize("by", ["total", "deadline"])
+async def test_the_end_of_all_time_closes_the_connection_also_while_the_consumer_is_busy(by):
+    timing = Timing([[A], [B], [STOP]], layers=[timeout(total=5)] if by == "total" else [])
+    stream = timing.llm.stream("hi", deadline=5 if by == "deadline" else None)
+    assert (await anext(stream)).content == "a"
+    if by == "deadline":
+        assert (await anext(stream)).content == "b"  # a deadline is seen by the first read after
+
+    await timing.clock.advance(4.5)
+    assert not timing.sources[0].closed
+    await timing.clock.advance(1)
+    assert timing.sources[0].closed
+
+    with pytest.raises(TimeoutError) as caught:
+        await stream.collect()
+    assert caught.value.limit == by
+    assert caught.value.partial.text == ("a" if by == "total" else "ab")
+
+
+async def test_a_consumer_that_is_busy_past_inter_chunk_loses_nothing():
+    timing = Timing([[A], [B], [STOP]], layers=[timeout(inter_chunk=2)])
+    stream = timing.llm.stream("hi")
+    await anext(stream)
+    await timing.clock.advance(60)
+    assert not timing.sources[0].closed
+    assert await collect(stream) == "ab"
