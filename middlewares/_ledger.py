@@ -18,7 +18,7 @@ from msgspec import Struct
 from scallion.types import Usage  # noqa: TC001
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from scallion._response import Response
 
@@ -78,46 +78,56 @@ class Ledger:
         self._by_metadata: dict[str, dict[Any, Decimal]] = {}
         self._unpriced = 0
         self._lock = Lock()
+        # What came while somebody else was entering: another thread, or the same one, where the
+        # garbage collector ends an abandoned stream in the middle of an addition.
+        self._waiting: deque[Entry] = deque()
         self._followed: WeakSet[Response] = WeakSet()
 
     @property
     def total(self) -> Decimal:
         """US dollars spent, without the calls whose price is not known (see `unpriced`)."""
-        return self._total
+        with self._lock:
+            self._catch_up()
+            return self._total
 
     @property
     def saved(self) -> Decimal:
         """US dollars that cached answers would have cost."""
-        return self._saved
+        with self._lock:
+            self._catch_up()
+            return self._saved
 
     @property
     def unpriced(self) -> int:
         """How many attempts had no known price."""
-        return self._unpriced
+        with self._lock:
+            self._catch_up()
+            return self._unpriced
 
     @property
     def by_model(self) -> dict[str, Decimal]:
         """US dollars by the model that answered."""
-        return self._copy(self._by["model"])
+        return self._copy(lambda: self._by["model"])
 
     @property
     def by_provider(self) -> dict[str, Decimal]:
         """US dollars by provider."""
-        return self._copy(self._by["provider"])
+        return self._copy(lambda: self._by["provider"])
 
     @property
     def by_tenant(self) -> dict[str | None, Decimal]:
         """US dollars by tenant; `None` for calls without one."""
-        return self._copy(self._by["tenant"])
+        return self._copy(lambda: self._by["tenant"])
 
     def by_metadata(self, key: str) -> dict[Any, Decimal]:
         """US dollars by the value that calls had for `key` in their metadata."""
-        return self._copy(self._by_metadata.get(key, {}))
+        return self._copy(lambda: self._by_metadata.get(key, {}))
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The latest entries, oldest first."""
         with self._lock:
+            self._catch_up()
             return tuple(self._entries)
 
     def follow(self, response: Response) -> bool:
@@ -131,24 +141,35 @@ class Ledger:
         return True
 
     def add(self, entry: Entry) -> None:
-        """Enter one attempt."""
-        with self._lock:
-            self._entries.append(entry)
-            self._saved += entry.saved or ZERO
-            if entry.cost is None:
-                self._unpriced += 1
-                return
-            self._total += entry.cost
-            self._by["model"][entry.model] += entry.cost
-            self._by["provider"][entry.provider] += entry.cost
-            self._by["tenant"][entry.tenant] += entry.cost
-            for key, value in entry.metadata.items():
-                sums = self._by_metadata.setdefault(key, defaultdict(Decimal))
-                # A value that cannot be a key is a document, not a label; and what differs from
-                # call to call is none either.
-                if isinstance(value, (str, int, float, bool, type(None))):
-                    known = value in sums or len(sums) < MAX_LABELS
-                    sums[value if known else OTHERS] += entry.cost
+        """Enter one attempt. Never waits, so it may be called wherever a call ends."""
+        self._waiting.append(entry)
+        while self._waiting and self._lock.acquire(blocking=False):
+            try:
+                self._catch_up()
+            finally:
+                self._lock.release()
+
+    def _catch_up(self) -> None:
+        while self._waiting:
+            self._enter(self._waiting.popleft())
+
+    def _enter(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._saved += entry.saved or ZERO
+        if entry.cost is None:
+            self._unpriced += 1
+            return
+        self._total += entry.cost
+        self._by["model"][entry.model] += entry.cost
+        self._by["provider"][entry.provider] += entry.cost
+        self._by["tenant"][entry.tenant] += entry.cost
+        for key, value in entry.metadata.items():
+            sums = self._by_metadata.setdefault(key, defaultdict(Decimal))
+            # A value that cannot be a key is a document, not a label; and what differs from call
+            # to call is none either.
+            if isinstance(value, (str, int, float, bool, type(None))):
+                known = value in sums or len(sums) < MAX_LABELS
+                sums[value if known else OTHERS] += entry.cost
 
     def to_jsonl(self, path: str | Path) -> None:
         """Write the entries to a file, one JSON object per line."""
@@ -172,15 +193,16 @@ class Ledger:
                 writer.writerow({name: _cell(cells.get(name)) for name in columns})
 
     def __repr__(self) -> str:
-        return f"<Ledger ${self._total} in {len(self._entries)} entries>"
+        return f"<Ledger ${self.total} in {len(self._entries)} entries>"
 
     def __reduce__(self) -> tuple[type[Ledger], tuple[()]]:
         # Another process keeps books of its own: what was spent here must not be counted twice.
         return Ledger, ()
 
-    def _copy(self, sums: dict[Any, Decimal]) -> dict[Any, Decimal]:
+    def _copy(self, sums: Callable[[], dict[Any, Decimal]]) -> dict[Any, Decimal]:
         with self._lock:
-            return dict(sums)
+            self._catch_up()
+            return dict(sums())
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         for entry in self.entries:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import pickle
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from scallion import Context, Request, Response, build_pipeline
 from scallion import exceptions as e
 from scallion.costs import PriceTable, register_price
-from scallion.middlewares import Ledger, budget, cache, cost, fallback, retry
+from scallion.middlewares import Entry, Ledger, budget, cache, cost, fallback, retry
 from scallion.testing import ManualClock
 from scallion.types import (
     CompletionTokensDetails,
@@ -479,3 +480,32 @@ def test_a_stream_costs_what_the_whole_answer_costs_whatever_was_used(usage, rat
 
     whole, streamed = asyncio.run(both())
     assert whole == streamed
+
+
+def test_an_entry_made_in_the_middle_of_another_is_entered_and_waits_for_nothing():
+    class Label(str):
+        """A label that ends another call while it is looked up, as the garbage collector may."""
+
+        __slots__ = ()
+
+        def __hash__(self):
+            if books is not None and not nested:
+                nested.append(True)
+                books.add(entry_of("inner"))
+            return super().__hash__()
+
+    nested = []
+    books = None
+
+    def entry_of(model):
+        return Entry(
+            model=model, provider="p", status="completed", at=datetime.now(UTC),
+            cost=Decimal(1), exact=True,
+        )  # fmt: skip
+
+    outer = entry_of(Label("outer"))
+    books = Ledger()
+    books.add(outer)
+    assert nested
+    assert books.total == 2
+    assert set(books.by_model) == {"outer", "inner"}
