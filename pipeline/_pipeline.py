@@ -63,7 +63,9 @@ def build_pipeline(
             if order == "error":
                 raise ValueError(complaint)
             warnings.warn(complaint, OrderWarning, stacklevel=2)
-    return Pipeline(middlewares, provider=provider, model=model, clock=clock)
+    made = Pipeline(middlewares, provider=provider, model=model, clock=clock)
+    made._order = order
+    return made
 
 
 class _Asking:
@@ -99,6 +101,7 @@ class Pipeline:
 
             provider = auto()
         _check_handler(provider)
+        self._order: Literal["warn", "error", "off"] = "warn"
         self.provider: Handler = provider
         self.model = model
         self._clock = clock or Clock()
@@ -205,6 +208,7 @@ class Pipeline:
             (*self.middlewares, *extra),
             provider=self.provider,
             model=self.model,
+            order=self._order,
             clock=self._clock,
         )
 

@@ -140,7 +140,7 @@ def error_from_payload(
     retryable = None
     if any(label in _USED_UP for label in labels):
         retryable = False
-    elif headers is not None and "x-should-retry" in headers:
+    elif headers is not None and headers.get("x-should-retry") in ("true", "false"):
         retryable = headers["x-should-retry"] == "true"
     elif status in (407, 409, 425):
         retryable = status != 407
@@ -425,7 +425,7 @@ def _asked_url(response: Any) -> str | None:
 
 def shown_url(url: str | None) -> str | None:
     """A URL without what may be secret in it: a password, and the query."""
-    if url is None:
+    if not isinstance(url, str):
         return None
     try:
         parts = urlsplit(url)

@@ -170,6 +170,14 @@ def test_the_provider_may_say_whether_to_retry(status, header, retryable):
     assert error.retryable is retryable
 
 
+def test_what_is_neither_true_nor_false_says_nothing_about_retrying():
+    error = error_from_payload(
+        openai_error(), provider="p", model="m", status=429, headers={"x-should-retry": "maybe"}
+    )
+
+    assert error.retryable
+
+
 def test_an_overlong_prompt_is_known_also_behind_openrouter():
     told = {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"}
     raw = msgspec.json.encode({"type": "error", "error": told}).decode()

@@ -778,3 +778,11 @@ async def test_a_deadline_ends_a_call_that_is_not_answered():
     with pytest.raises(TimeoutError) as caught:
         await call
     assert caught.value.limit == "deadline"
+
+
+def test_layers_that_are_added_later_are_checked_as_strictly():
+    quiet = build_pipeline([real_retry()], provider=say_hi, model="m", order="off")
+    quiet.with_middlewares(real_retry())  # a warning would be an error here
+    strict = build_pipeline([real_retry()], provider=say_hi, model="m", order="error")
+    with pytest.raises(ValueError, match="their attempts multiply"):
+        strict.with_middlewares(real_retry())
