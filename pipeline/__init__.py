@@ -10,8 +10,8 @@ Importing this imports nothing else: each name below is loaded when it is first 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import costs as costs
     from . import compat as compat
+    from . import costs as costs
     from . import exceptions as exceptions
     from . import middlewares as middlewares
     from . import providers as providers

@@ -45,3 +45,12 @@ def complaints(middlewares: Sequence[object]) -> Iterator[str]:
                 mode = outer.arguments.get("mode", "read_write")
                 if rule.modes is None or mode in rule.modes:
                     yield f"{inner.name}() inside {outer.name}(): {rule.reason}"
+
+
+def asked_twice(middlewares: Sequence[object], model: str | None) -> Iterator[str]:
+    """What a `fallback()` would ask that is the pipeline's own model, and asked before it."""
+    for entry in middlewares:
+        if isinstance(entry, Layer) and entry.name == "fallback" and model is not None:
+            for target in entry.arguments["targets"]:
+                if target == model:
+                    yield f"fallback() has {model!r}, the pipeline's own model: it is asked once"

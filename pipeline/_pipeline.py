@@ -12,7 +12,7 @@ from ._clock import Clock
 from ._layer import Layer
 from ._limits import call_limit, what_ended
 from ._opened import keep_one, note
-from ._order import OrderWarning, complaints
+from ._order import OrderWarning, asked_twice, complaints
 from ._request import Attempt, Context, Request, as_messages
 from ._response import Response
 from ._secrets import hide_params
@@ -63,6 +63,8 @@ def build_pipeline(
             if order == "error":
                 raise ValueError(complaint)
             warnings.warn(complaint, OrderWarning, stacklevel=2)
+        for complaint in asked_twice(middlewares, model):
+            warnings.warn(complaint, stacklevel=2)
     made = Pipeline(middlewares, provider=provider, model=model, clock=clock)
     made._order = order
     return made

@@ -95,7 +95,7 @@ async def test_the_requests_own_model_is_not_asked_twice():
     models = Models(a=e.ServerError("a"), b=e.ServerError("b"))
 
     with pytest.raises(e.AllModelsFailedError):
-        await pipeline(models, fallback(["a", "b"])).complete("hi")
+        await pipeline(models, fallback(["a", "b"]), model=None).complete("hi", model="a")
 
     assert models.names == ["a", "b"]
 
@@ -105,7 +105,7 @@ async def test_a_target_that_changes_nothing_is_the_requests_own_model_again(tar
     models = Models(a=e.ServerError("a"), b=e.ServerError("b"))
 
     with pytest.raises(e.AllModelsFailedError):
-        await pipeline(models, fallback([target, "b"])).complete("hi")
+        await pipeline(models, fallback([target, "b"]), model=None).complete("hi", model="a")
 
     assert models.names == ["a", "b"]
 
@@ -825,3 +825,12 @@ async def test_the_documented_order_builds_without_a_warning():
             [retry(attempts=1), fallback(["x", "y"])], provider=fake([e.ServerError("1")] * 2)
         ).send(Request(None, "hi", context=context))
     assert [attempt.model for attempt in context.attempts] == ["x", "y"]
+
+
+async def test_a_target_that_is_the_pipelines_own_model_is_asked_once_with_a_warning():
+    down = fake([e.ServerError("x")] * 2)
+    with pytest.warns(UserWarning, match="'m', the pipeline's own model: it is asked once"):
+        llm = build_pipeline([fallback(["m", "n"])], provider=down, model="m")
+    with pytest.raises(e.AllModelsFailedError) as caught:
+        await llm.complete("hi")
+    assert [attempt.model for attempt in caught.value.attempts] == ["m", "n"]
