@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from scallion._layer import Layer, not_default
 from scallion.costs import load_prices, price
 from scallion.exceptions import BudgetExceededError, InvalidRequestError, UnknownPriceError
-from scallion.stores import Claim, Refusal, Window, memory
-from scallion.stores._protocol import MAX_AMOUNT
+from scallion.stores import Claim, Refusal, Window
+from scallion.stores._protocol import MAX_AMOUNT, as_store
 from scallion.types import Usage
 
 from ._charge import charge_of
@@ -122,8 +122,10 @@ def budget(
             raise ValueError(f"the limit {unit}= must be from 0 to {most}, whole for tokens")
     if isinstance(unknown_price, str) and unknown_price not in ("refuse", "allow"):
         raise ValueError(f'unknown_price must be "refuse", "allow" or rates, not {unknown_price!r}')
+    if not callable(per) and per not in ("pipeline", "tenant", "model"):
+        raise ValueError(f'per must be "pipeline", "tenant", "model" or a function, not {per!r}')
     table = load_prices(prices)
-    account = memory() if store is None else store
+    account = as_store(store)
     span = _window(window)
     assumed = _assumed(unknown_price) if isinstance(unknown_price, Mapping) else None
     marks = sorted(warn_at)
@@ -332,7 +334,11 @@ def _everyone(per: Per, key: str | None) -> str:
 def _window(window: float | timedelta | Window | None) -> Window | None:
     if window is None or isinstance(window, Window):
         return window
-    return Window(window.total_seconds() if isinstance(window, timedelta) else float(window))
+    if isinstance(window, timedelta):
+        return Window(window.total_seconds())
+    if not isinstance(window, (int, float)):
+        raise TypeError(f"window must be seconds, a timedelta or a Window, not {window!r}")
+    return Window(float(window))
 
 
 def _dollars(usd: Money) -> int:

@@ -17,7 +17,7 @@ from scallion._layer import Layer, not_default
 from scallion._opened import ask_apart
 from scallion._request import Context
 from scallion.exceptions import InvalidRequestError, LLMClientError
-from scallion.stores import memory
+from scallion.stores._protocol import as_store
 
 from ._cache_entry import Entry, answer_of, entry_for, envelope, replay
 from ._cache_flight import Flight
@@ -212,7 +212,8 @@ def cache(
     """
     given = not_default(cache, locals())
     if mode not in READS | WRITES | {"off"}:
-        raise ValueError(f"unknown mode {mode!r}")
+        modes = ", ".join(sorted(READS | WRITES | {"off"}))
+        raise ValueError(f"unknown mode {mode!r}: there are {modes}")
     if on_error not in ("pass", "raise"):
         raise ValueError(f'on_error must be "pass" or "raise", not {on_error!r}')
     if (ttl is not None and not ttl > 0) or max_bytes < 1 or not wait >= 0:
@@ -221,7 +222,7 @@ def cache(
         raise ValueError("stale_while_revalidate is a number of seconds after a ttl")
     recording = mode in RECORDINGS
     shelf = Shelf(
-        memory() if store is None else store,
+        as_store(store),
         envelope(None if lists_itself(store) else compress, cipher),
         ttl=None if ttl is None else ttl + stale_while_revalidate,
         strict=on_error == "raise" or recording,

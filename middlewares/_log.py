@@ -53,7 +53,8 @@ def log(
     """
     level = {"warn": "warning"}.get(level.lower(), level.lower())
     if level not in ("debug", "info", "warning", "error", "critical"):
-        raise ValueError(f"unknown level {level!r}")
+        known = "debug, info, warning, error and critical"
+        raise ValueError(f"unknown level {level!r}: there are {known}")
     emit = _emitter(logger)
 
     def shown(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import wraps
 from importlib import import_module
-from inspect import signature
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
@@ -55,10 +55,24 @@ def layer(factory: Callable[P, Middleware]) -> Callable[P, Layer]:
 
     @wraps(factory)
     def make(*args: P.args, **kwargs: P.kwargs) -> Layer:
-        arguments = parameters.bind(*args, **kwargs).arguments
+        try:
+            arguments = parameters.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            name = factory.__name__
+            raise TypeError(f"{name}(): {error}. It is {name}{parameters_of(factory)}") from None
         return Layer(factory.__name__, factory.__module__, arguments, factory(*args, **kwargs))
 
     return make
+
+
+def parameters_of(factory: Callable[..., object]) -> str:
+    """Its parameters, as one would write them."""
+    bare = [
+        one.replace(annotation=one.empty)
+        for one in signature(factory).parameters.values()
+        if one.name != "rng"
+    ]
+    return str(Signature(bare))
 
 
 def not_default(factory: Callable[..., object], arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,24 @@ def build_pipeline(
     return made
 
 
+# What callers of other libraries pass with each call. Sent on, a key would go out in the body.
+_ELSEWHERE = {
+    "stream": "call pipeline.stream(…) for a stream",
+    **dict.fromkeys(
+        ("api_key", "api_base", "base_url", "api_version", "organization", "default_headers"),
+        "give it to the provider, as in build_pipeline(provider=openai(base_url=…, api_key=…))",
+    ),
+    **dict.fromkeys(
+        ("num_retries", "max_retries"), "put retry(attempts=…) into the pipeline's layers"
+    ),
+    **dict.fromkeys(
+        ("fallbacks", "context_window_fallbacks"), "put fallback([…]) into the pipeline's layers"
+    ),
+    "custom_llm_provider": "the model's prefix or build_pipeline(provider=…) says it",
+    "caching": "put cache() into the pipeline's layers",
+}
+
+
 class _Asking:
     """A handler that is being asked, and whether it has asked a further pipeline for this call."""
 
@@ -247,8 +265,8 @@ class Pipeline:
         *,
         stream: bool,
     ) -> Request:
-        if "stream" in params:
-            raise TypeError("stream= is not a parameter here: call pipeline.stream(…) for a stream")
+        for name in _ELSEWHERE.keys() & params.keys():
+            raise TypeError(f"{name}= is not a parameter of a call: {_ELSEWHERE[name]}")
         if metadata is not None and not isinstance(metadata, Mapping):
             raise InvalidRequestError(f"metadata must be a mapping, not {metadata!r}")
         if model is not None and not isinstance(model, str):
@@ -474,6 +492,11 @@ def _check_middleware(entry: object, position: int) -> None:
 def _check_handler(provider: object) -> None:
     if not callable(provider) or not _is_async(provider):
         hint = f": did you mean {_name_of(provider)}()?" if inspect.isfunction(provider) else ""
+        if isinstance(provider, str):
+            hint = f": {provider!r} is a name; pass scallion.providers.openai(), anthropic(), …"
+        elif type(provider).__module__.partition(".")[0] in ("openai", "anthropic"):
+            name = type(provider).__module__.partition(".")[0]
+            hint = f": hand the SDK's client to scallion.providers.{name}(client=…)"
         raise TypeError(
             f"provider ({_name_of(provider)}) is not an async function from Request to Response"
             f"{hint}"

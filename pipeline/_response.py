@@ -11,6 +11,7 @@ import asyncio
 import builtins
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from inspect import CO_COROUTINE
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakMethod
 
@@ -127,6 +128,7 @@ class Response:
         through `fn` as two chunks, content and finish. A chunk that is `restarted` voids what came
         before it. Layers further in do not see the change.
         """
+        _check_synchronous(fn, "map")
         stage = Stage(fn)
         if self._outcome is None:
             self._stages.append(stage)
@@ -144,6 +146,7 @@ class Response:
         Callbacks are synchronous, are called exactly once, and run from the innermost layer
         outwards. If one raises, the others still run, and the consumer gets the error.
         """
+        _check_synchronous(fn, "on_settle")
         if self._outcome is None:
             self._stages[-1].callbacks.append(fn)
         else:
@@ -554,6 +557,13 @@ class Response:
         """Count what was read ahead but not asked for: it arrived, so it is billed."""
         self._stages[0].take(self._primed)
         self._primed = []
+
+
+def _check_synchronous(fn: object, method: str) -> None:
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & CO_COROUTINE:
+        name = getattr(fn, "__qualname__", repr(fn))
+        raise TypeError(f"{method}() takes a plain function, and {name} is an async one")
 
 
 def _report(message: str, problem: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from os import PathLike
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -215,3 +216,20 @@ def check_value(key: str, value: bytes, ttl: float | None) -> None:
         raise TypeError(f"a value is bytes, not {type(value).__name__}")
     if ttl is not None:
         check_ttl(ttl)
+
+
+def as_store(store: Store | None) -> Store:
+    """What a layer keeps its state in: by default a memory of its own.
+
+    Raises:
+        TypeError: it is no store.
+    """
+    if store is None:
+        from ._memory import MemoryStore
+
+        return MemoryStore()
+    if isinstance(store, (str, PathLike)):
+        raise TypeError(
+            f"store must be a store, not {store!r}: scallion.stores.sqlite(path) is one"
+        )
+    return store

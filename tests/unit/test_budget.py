@@ -629,3 +629,16 @@ async def test_settling_never_waits_for_ranks(slow_ranks, prices):
     (entry,) = books.entries
     assert (entry.status, entry.exact) == ("closed", False)
     assert entry.cost > 0
+
+
+@pytest.mark.parametrize("per", ["user", "tenants", None])
+def test_a_key_that_there_is_not_is_refused_and_not_taken_for_the_pipelines(per):
+    with pytest.raises(ValueError, match='per must be "pipeline", "tenant", "model" or a function'):
+        budget(usd=1, per=per)
+
+
+def test_a_window_in_words_and_a_store_that_is_a_path_are_refused():
+    with pytest.raises(TypeError, match="window must be seconds"):
+        budget(usd=1, window="1d")
+    with pytest.raises(TypeError, match=r"store must be a store, not 'budget\.db'"):
+        budget(usd=1, store="budget.db")

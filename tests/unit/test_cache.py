@@ -711,3 +711,10 @@ async def test_a_cache_inside_a_cache_of_the_same_store_does_not_wait_for_itself
     async with asyncio.timeout(5):
         assert (await llm.complete("hi")).text == "Hi"
     assert len(provider.asked) == 1
+
+
+def test_a_path_is_no_store_and_a_mode_that_there_is_not_names_those_there_are():
+    with pytest.raises(TypeError, match=r"scallion\.stores\.sqlite"):
+        cache("answers.db")
+    with pytest.raises(ValueError, match=r"there are .*read_write"):
+        cache(mode="recrd")

@@ -6,6 +6,7 @@ import pickle
 import weakref
 
 import pytest
+from openai import AsyncOpenAI
 
 from scallion import Context, OrderWarning, Pipeline, Request, Response, build_pipeline
 from scallion.exceptions import (
@@ -786,3 +787,40 @@ def test_layers_that_are_added_later_are_checked_as_strictly():
     strict = build_pipeline([real_retry()], provider=say_hi, model="m", order="error")
     with pytest.raises(ValueError, match="their attempts multiply"):
         strict.with_middlewares(real_retry())
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("api_key", "give it to the provider"), ("num_retries", "retry("), ("fallbacks", "fallback(")],
+)
+async def test_what_other_libraries_take_with_each_call_is_refused_with_the_way(name, way):
+    llm = build_pipeline(provider=say_hi, model="m")
+    with pytest.raises(TypeError, match=f"{name}= is not a parameter of a call: .*") as caught:
+        await llm.complete("hi", **{name: "sk-secret"})
+    assert way in str(caught.value)
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_a_factory_called_wrongly_shows_how_it_is_called():
+    with pytest.raises(TypeError, match=r"retry\(\): .*It is retry\(\*, attempts=3, wait_initial="):
+        real_retry(max_attempts=3)
+
+
+@pytest.mark.parametrize(
+    ("provider", "hint"), [("openai", "is a name"), (AsyncOpenAI(api_key="-"), r"openai\(client=")]
+)
+def test_what_is_no_provider_is_refused_with_the_way_to_one(provider, hint):
+    with pytest.raises(TypeError, match=hint):
+        build_pipeline(provider=provider)
+
+
+@pytest.mark.parametrize("method", ["map", "on_settle"])
+async def test_an_async_function_where_a_plain_one_is_due_is_refused_by_name(method):
+    async def listener(thing):
+        return thing
+
+    async def layer(request, call_next):
+        return getattr(await call_next(request), method)(listener)
+
+    with pytest.raises(TypeError, match=rf"{method}\(\) takes a plain function, and .*listener"):
+        await build_pipeline([layer], provider=say_hi, model="m").complete("hi")
