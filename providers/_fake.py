@@ -46,7 +46,8 @@ class FakeClient(BaseLLMClient):
 
     Args:
         script: The steps; see `Step`.
-        delay: Seconds after each word of a stream, on the pipeline's clock.
+        delay: Seconds that each word takes, on the pipeline's clock; a whole answer comes when the
+            last one would have.
     """
 
     name: ClassVar[str] = "fake"
@@ -80,6 +81,9 @@ class FakeClient(BaseLLMClient):
             said = copy.copy(said)
             answer = said if isinstance(said, ModelResponse) else _answer(said, request)
         answer.provider = self.name
+        if self._delay and error is None and not request.stream:
+            for _ in re.findall(r"\S+", answer.text):
+                await request.context.clock.sleep(self._delay)
         if request.stream:
             return Response.streaming(self._words(answer, error, request), request, provider="fake")
         if error is not None:
