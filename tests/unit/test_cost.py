@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scallion import Context, Request, Response, build_pipeline
+from scallion import Attempt, Context, Request, Response, build_pipeline
 from scallion import exceptions as e
 from scallion.costs import PriceTable, register_price
 from scallion.middlewares import Entry, Ledger, budget, cache, cost, fallback, retry
+from scallion.middlewares._charge import charge_of
 from scallion.testing import ManualClock
 from scallion.types import (
     CompletionTokensDetails,
@@ -509,3 +510,56 @@ def test_an_entry_made_in_the_middle_of_another_is_entered_and_waits_for_nothing
     assert nested
     assert books.total == 2
     assert set(books.by_model) == {"outer", "inner"}
+
+
+def charged(prices, *, said=None, **attempt):
+    ended = Attempt(model="m", provider="p", response=said, **attempt)
+    return charge_of(ended, Request("m", "hi"), prices)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exact"),
+    [
+        ("failed", 400, True),
+        ("failed", 399, False),
+        ("failed", None, False),
+        ("closed", 400, False),
+    ],
+)
+def test_only_what_the_provider_rejected_is_surely_free(prices, status, code, exact):
+    error = e.ServerError("no", status_code=code)
+    charge = charged(prices, status=status, error=error)
+    assert (charge.usage, charge.cost.total, charge.exact) == (None, 0, exact)
+
+
+def test_a_usage_without_any_choice_is_billed(prices):
+    said = answer("Hi", usage=USAGE, model="m")
+    said.choices = []
+    assert charged(prices, said=said, status="completed", exact=True).cost.total == Decimal("0.002")
+
+
+def test_what_is_not_priced_exactly_is_not_exact(prices):
+    said = answer("Hi", usage=Usage(prompt_tokens=1, completion_tokens=-5), model="m")
+    charge = charged(prices, said=said, status="completed", exact=True)
+    assert charge.exact is charge.cost.exact
+    assert charged(PriceTable(), said=said, status="completed", exact=True).exact is False
+
+
+def test_every_kind_of_text_that_arrived_is_estimated(prices):
+    def completion_of(**fields):
+        said = answer("", model="m")
+        for name, value in fields.items():
+            setattr(said.message, name, value)
+        return charged(prices, said=said, status="closed").usage
+
+    words = "some words that a model may have said"
+    call = ToolCall(id="a", function=FunctionCall(name=words, arguments=None))
+    other = ToolCall(id="a", function=FunctionCall(name=None, arguments=words))
+    usages = [
+        completion_of(content=words), completion_of(refusal=words), completion_of(reasoning=words),
+        completion_of(reasoning_content=words), completion_of(tool_calls=[call]),
+        completion_of(tool_calls=[other]),
+    ]  # fmt: skip
+    assert {usage.completion_tokens for usage in usages} == {usages[0].completion_tokens}
+    assert usages[0].completion_tokens > 5
+    assert usages[0].total_tokens == usages[0].prompt_tokens + usages[0].completion_tokens

@@ -529,3 +529,9 @@ async def test_the_context_is_the_same_in_every_attempt():
     await llm.send(Request("m", "hi", context=context))
 
     assert seen == [context] * 3
+
+
+def test_an_error_of_ones_own_that_is_wanted_waits_like_any_other():
+    assert wait_before_retry(KeyError("x"), 1, **DEFAULTS, on=KeyError, draw=0.5) == (
+        wait_before_retry(e.ServerError("x"), 1, **DEFAULTS, draw=0.5)
+    )
