@@ -7,10 +7,12 @@ from decimal import Decimal
 import pytest
 import tiktoken
 
-from scallion import Request, Response, _tokens_text, build_pipeline, tokens
+from scallion import Attempt, Context, Request, Response, _tokens_text, build_pipeline, tokens
 from scallion import exceptions as e
 from scallion.costs import PriceTable, register_price
 from scallion.middlewares import budget, cost, fallback, retry
+from scallion.middlewares._budget import _actual, _key
+from scallion.middlewares._worst_case import worst_case
 from scallion.stores import Window, memory
 from scallion.testing import ManualClock
 from scallion.types import StreamChunk, Usage
@@ -642,3 +644,53 @@ def test_a_window_in_words_and_a_store_that_is_a_path_are_refused():
         budget(usd=1, window="1d")
     with pytest.raises(TypeError, match=r"store must be a store, not 'budget\.db'"):
         budget(usd=1, store="budget.db")
+
+
+def reserved_for(messages="hi", **params):
+    return worst_case(Request("gpt-4o", messages, {"max_tokens": 10} | params))
+
+
+def test_only_what_can_be_dearer_is_reserved_for_as_such():
+    plain = reserved_for()
+    prompt, said = plain.prompt_tokens_details, plain.completion_tokens_details
+    assert not any((prompt.audio_tokens, prompt.image_tokens, said.audio_tokens, said.image_tokens))
+    assert plain.model_extra is None
+
+    sound = [{"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}]
+    heard = reserved_for([{"role": "user", "content": sound}])
+    assert heard.prompt_tokens_details.audio_tokens == heard.prompt_tokens
+    spoken = reserved_for(modalities=["text", "audio"]).completion_tokens_details
+    assert (spoken.audio_tokens, spoken.image_tokens or 0) == (10, 0)
+
+
+def test_a_limit_of_the_call_comes_before_that_of_the_budget():
+    call = Request("gpt-4o", "hi", {"max_tokens": 10})
+    assert worst_case(call, max_output_tokens=99).completion_tokens == 10
+    assert worst_case(Request("gpt-4o", "hi"), max_output_tokens=99).completion_tokens == 99
+    with pytest.raises(e.UnknownPriceError, match="nobody knows how much None"):
+        worst_case(Request(None, "hi"))
+
+
+@pytest.mark.parametrize(
+    ("per", "model", "tenant", "key"),
+    [
+        ("tenant", "m", "acme", "acme"), ("tenant", "m", None, "-"), ("model", "m", None, "m"),
+        ("model", None, "acme", "-"), ("pipeline", "m", "acme", "pipeline"),
+    ],
+)  # fmt: skip
+def test_whose_budget_it_is(per, model, tenant, key):
+    assert _key(per, Request(model, "hi", context=Context(tenant=tenant))) == key
+
+
+@pytest.mark.parametrize(
+    ("assumed", "reserved", "usd"),
+    [
+        ({"input": 2, "output": 8}, {"tokens": 9, "usd": 5}, 0),
+        (None, {"tokens": 9, "usd": 5}, 5),
+        (None, {"tokens": 9}, None),
+    ],
+)
+def test_what_cannot_be_priced_is_settled_as_assumed_or_else_as_reserved(assumed, reserved, usd):
+    attempt = Attempt(model="nobody-knows-it", provider="p", status="failed")
+    settled = _actual(attempt, Request("m", "hi"), PriceTable(), assumed, reserved)
+    assert settled == {"tokens": 0} | ({} if usd is None else {"usd": usd})

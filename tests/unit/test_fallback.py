@@ -834,3 +834,28 @@ async def test_a_target_that_is_the_pipelines_own_model_is_asked_once_with_a_war
     with pytest.raises(e.AllModelsFailedError) as caught:
         await llm.complete("hi")
     assert [attempt.model for attempt in caught.value.attempts] == ["m", "n"]
+
+
+@pytest.mark.parametrize(
+    ("failed", "model", "larger"),
+    [
+        ("gpt-4", "gpt-4.1", True),
+        ("gpt-4.1", "gpt-4", False),
+        ("gpt-4o", "gpt-4o", False),
+        (None, "gpt-4.1", False),
+        ("gpt-4", None, False),
+        ("gpt-4", "nobody-knows-it", False),
+        ("nobody-knows-it", "gpt-4.1", False),
+    ],
+)
+def test_a_prompt_that_is_too_long_goes_on_to_windows_known_to_be_larger(failed, model, larger):
+    error = e.ContextWindowExceededError("too long")
+    assert goes_on(error, failed, Target(model), None) is larger
+
+
+def test_a_model_that_a_target_names_is_asked_for_also_where_its_pipeline_has_one():
+    inner = build_pipeline(provider=fake(), model="its own")
+    request = Request("asked", "hi")
+    assert request_for(Target("named", provider=inner), request).model == "named"
+    assert request_for(Target(provider=inner), request).model is None
+    assert request_for(Target(provider=build_pipeline(provider=fake())), request).model == "asked"
