@@ -70,9 +70,22 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
+_WINDOWS = 'return (mine.context_window or 0) > (other.context_window or float("inf"))'
+
 EXPLAINED: dict[str, str] = {
     "retry wait_before_retry: jitter = draw * min(wait_max, wait_initial * 2.0 ** min(attempt - 1, 60))"
     " | 61": "any bound between that of `wait_max` and that of a float does",
+    "fallback request_for: if target.model is None and"
+    ' getattr(target.provider, "model", None) is not None: | without operand 1': "the next lines put"
+    " the target's own model there",
+    **dict.fromkeys(
+        [
+            f"fallback _is_larger: {_WINDOWS} | without operand 2",
+            f"fallback _is_larger: {_WINDOWS} | 1",
+        ],
+        "every model in the table has a window, and none is of one token",
+    ),
+    "key request_key: known = memory or Digests(entries=0) | 1": "it is dropped after the call",
 }
 """Mutants that are no different in anything that can be seen: `target function: source line | change` → why."""
 

@@ -859,3 +859,9 @@ def test_a_model_that_a_target_names_is_asked_for_also_where_its_pipeline_has_on
     assert request_for(Target("named", provider=inner), request).model == "named"
     assert request_for(Target(provider=inner), request).model is None
     assert request_for(Target(provider=build_pipeline(provider=fake())), request).model == "asked"
+
+
+def test_of_an_error_that_broke_no_stream_only_its_own_type_counts():
+    error = e.ServerError("no")
+    error.__cause__ = KeyError("x")
+    assert not goes_on(error, "a", Target("b"), KeyError)
