@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 from hostile.effort import examples
@@ -56,17 +57,23 @@ def tape(tmp_path_factory):
 
 
 def said_in(content, key):
-    """The text of an entry as the file has it now: people may edit it."""
-    try:
-        entry = json.loads(content)["entries"][key]["value"]
-        whole = ModelResponse.model_validate(entry["answer"]).text
-        tape = "".join(
-            each if isinstance(each, str) else StreamChunk.model_validate(each).content or ""
-            for each in (entry.get("tape") or {}).get("said", [])
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, IndexError):
-        return None
-    return {whole, tape}
+    """The texts of an entry as the file has it now: people may edit it."""
+    said = set()
+    for read in (_whole, _streamed):
+        with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError, IndexError):
+            said.add(read(json.loads(content)["entries"][key]["value"]))
+    return said
+
+
+def _whole(entry):
+    return ModelResponse.model_validate(entry["answer"]).text
+
+
+def _streamed(entry):
+    return "".join(
+        each if isinstance(each, str) else StreamChunk.model_validate(each).content or ""
+        for each in (entry.get("tape") or {}).get("said", [])
+    )
 
 
 def replayed(path, question, *, streams):
