@@ -16,6 +16,8 @@ import pytest
 
 from support.upstream import HANG, Upstream, completion_stream, error
 
+pytestmark = pytest.mark.processes
+
 
 def environment(**variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if "_API_KEY" not in name}
@@ -65,9 +67,9 @@ class Chat:
 
     def end(self) -> int:
         """Type Ctrl-D, and return the exit code."""
-        self.type("\x04")
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
+            self.type("\x04")  # again, if the prompt was not there yet
             try:
                 if not self.read():
                     break

@@ -12,6 +12,8 @@ import pytest
 from scallion.__main__ import main
 from scallion._cli import doctor
 
+pytestmark = pytest.mark.processes
+
 CANARY = "sk-canary-7f3a9c2e5b8d1f60"
 VARIABLES = [
     *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENROUTER_API_KEY"),

@@ -13,6 +13,7 @@ from scallion._pytest_plugin import LONGEST_NAME, cassette_path, file_name
 from scallion.exceptions import CacheMissError
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.processes
 
 DOCS = Path(__file__).parents[2] / "docs" / "testing.md"
 

@@ -17,6 +17,8 @@ import asyncio, atexit, multiprocessing, os, sys, threading, time
 from scallion import build_pipeline
 from scallion.providers import fake, openai
 
+pytestmark = pytest.mark.processes
+
 def make():
     if len(sys.argv) > 1:
         provider = openai(api_key="k", base_url=sys.argv[1] + "/v1")
