@@ -32,7 +32,8 @@ def described():
 
 def entry(name, thing):
     if not isinstance(thing, type):
-        return [f"{name}{signature(thing)}" if callable(thing) else name]
+        alias = hasattr(thing, "__origin__")  # Handler and its like, which some Pythons can "call"
+        return [f"{name}{signature(thing)}" if callable(thing) and not alias else name]
     bases = ", ".join(base.__name__ for base in thing.__bases__ if base is not object)
     lines = [f"class {name}({bases})" if bases else f"class {name}"]
     if issubclass(thing, Enum):

@@ -12,12 +12,12 @@ from scallion import build_pipeline
 from scallion.providers import fake
 from support.upstream import HANG, SILENCE, Upstream, completion, completion_stream
 
+pytestmark = pytest.mark.processes
+
 HEAD = """
 import asyncio, atexit, multiprocessing, os, sys, threading, time
 from scallion import build_pipeline
 from scallion.providers import fake, openai
-
-pytestmark = pytest.mark.processes
 
 def make():
     if len(sys.argv) > 1:
