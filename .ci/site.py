@@ -7,7 +7,10 @@ from pathlib import Path
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
-AT_ROOT = {f"{name}.md": f"{name.lower()}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")}
+AT_ROOT = {
+    f"{name}.md": f"{name.lower()}.md"
+    for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")
+}
 LINK = re.compile(r"\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 REFERENCE = (
     "scallion", "scallion.middlewares", "scallion.providers", "scallion.types", "scallion.exceptions",
@@ -31,7 +34,9 @@ def on_files(files, config):
 def on_page_markdown(markdown, page, config, files):
     if page.file.src_uri in AT_ROOT.values():
         return markdown
-    return re.sub(r"\]\(\.\./(\w+\.md)", lambda link: f"]({AT_ROOT.get(link[1], link[1])}", markdown)
+    return re.sub(
+        r"\]\(\.\./(\w+\.md)", lambda link: f"]({AT_ROOT.get(link[1], link[1])}", markdown
+    )
 
 
 def in_the_site(link):
