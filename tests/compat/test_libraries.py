@@ -57,8 +57,12 @@ def run(command, **options):
 
 
 def installed(interpreter):
-    listed = run([interpreter, "-m", "pip", "list", "--format", "json"])
-    return {each["name"] for each in json.loads(listed)}
+    names = "[each.name for each in importlib.metadata.distributions()]"
+    return set(
+        json.loads(
+            run([interpreter, "-c", f"import importlib.metadata, json; print(json.dumps({names}))"])
+        )
+    )
 
 
 def say(asked):

@@ -62,9 +62,8 @@ async def test_a_prompt_longer_than_the_context_says_so(llm, stream):
 @both_ways
 async def test_a_parameter_of_the_wrong_type_is_an_invalid_request(openai_llm, stream):
     with pytest.raises(InvalidRequestError) as caught:
-        await ask(openai_llm, "Hi", stream=stream, temperature="hot")
+        await ask(openai_llm, "Hi", stream=stream, min_p="hot")  # which only this server knows
     assert caught.value.status_code == 400
-    assert "temperature" in caught.value.message
 
 
 # ------------------------------------------------------------------------------------------ left

@@ -220,7 +220,7 @@ async def test_an_answer_that_does_not_begin_is_left_by_total_and_tried_again(wo
 
     # The mock tells of a request when it has answered it.
     assert answer.provider == world.style
-    assert [attempt.status for attempt in attempts[0]] == ["cancelled", "completed"]
+    assert [attempt.status for attempt in attempts[0]] == ["failed", "completed"]
 
 
 async def test_without_any_of_them_the_first_429_is_the_end(world, ask):

@@ -174,7 +174,7 @@ async def test_a_restart_that_is_cancelled_at_any_await_leaves_nothing(world, or
 LAYERS = [
     timeout(total=60, first_token=50, inter_chunk=40),
     retry(),
-    fallback(["claude-sonnet-4-5"]),
+    fallback(["claude-haiku-4-5"]),
 ]
 
 
