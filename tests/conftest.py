@@ -1,8 +1,13 @@
 """What holds for all tests."""
 
+import os
+
 from hypothesis import settings
 
 # A machine that is busy with something else for half a second proves nothing; speed is measured in
-# tests/benchmarks.
-settings.register_profile("scallion", deadline=None)
+# tests/benchmarks. And the same commit gets the same verdict twice: chance looks for new examples
+# where it is asked to, with SCALLION_HOSTILE (see hostile/effort.py).
+settings.register_profile(
+    "scallion", deadline=None, derandomize="SCALLION_HOSTILE" not in os.environ
+)
 settings.load_profile("scallion")

@@ -1,4 +1,4 @@
-"""How hard the hostile tests try: `SCALLION_HOSTILE=20` tries twenty times as much as the default."""
+"""How hard the hostile tests try: `SCALLION_HOSTILE=20` tries twenty times as much, with new examples."""
 
 from __future__ import annotations
 

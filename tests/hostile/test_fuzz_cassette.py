@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
+from copy import deepcopy
 
 import pytest
 from hostile.effort import examples
@@ -146,7 +147,7 @@ def test_values_of_the_wrong_kind_are_an_error_or_the_answer_that_is_written(tap
     for at, value in what:
         found = list(places(content))
         holder, key = found[at % len(found)]
-        holder[key] = value
+        holder[key] = deepcopy(value)  # the next one may be put into it
     check(tape, json.dumps(content).encode(), tmp_path / "damaged.json")
 
 
