@@ -4,6 +4,8 @@ A middleware of your own is any `async def name(request, call_next)` that return
 `call_next` returned.
 """
 
+from scallion._lazy import lazy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._audit import audit as audit
@@ -65,14 +67,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -3,10 +3,12 @@
     llm = build_pipeline([retry(), cost(), fallback(["gpt-4o", "claude-sonnet-4-5"])])
     answer = await llm.complete("Why is the sky blue?")
 
-Importing this imports nothing else: each name below is loaded when it is first used.
+Importing this imports no other library: each name below is loaded when it is first used.
 
 (PYTEST_DONT_REWRITE: pytest rewrites the packages of its plugins, and warns where that is too late.)
 """
+
+from ._lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,19 +50,17 @@ _HOME = {
     "Response": "_response",
     "ResponseStream": "_pipeline",
     "build_pipeline": "_pipeline",
+    "compat": "",
+    "costs": "",
+    "exceptions": "",
+    "middlewares": "",
+    "providers": "",
+    "router": "",
+    "stores": "",
+    "testing": "",
+    "tokens": "",
+    "types": "",
 }
-_MODULES = (
-    "compat",
-    "costs",
-    "exceptions",
-    "middlewares",
-    "providers",
-    "router",
-    "stores",
-    "testing",
-    "tokens",
-    "types",
-)
 
 __all__ = [
     "Attempt",
@@ -78,17 +78,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
-
-    if name in _HOME:
-        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-        globals()[name] = value
-        return value
-    if name in _MODULES:
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_MODULES, "__version__"])
+    return sorted([*_HOME, "__version__"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scallion._pipeline import build_pipeline
 from scallion.exceptions import ProviderError
 from scallion.middlewares import fallback, retry
-from scallion.providers import Provider, detect_provider, get_client
+from scallion.providers._choose import AutoProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from scallion._pipeline import Handler, ResponseStream
     from scallion._request import Request
     from scallion._response import Response
-    from scallion.providers import BaseLLMClient
     from scallion.types import Message, ModelResponse
 
 __all__ = ["ModelRouter"]
@@ -80,7 +79,7 @@ class ModelRouter:
                 fallback([self.primary_model, *self.fallback_models]),
                 retry(attempts=max_retries_per_model + 1, on=self._delay),
             ],
-            provider=_Clients(client_kwargs),
+            provider=AutoProvider(**client_kwargs),
             clock=clock,
         )
 
@@ -161,34 +160,6 @@ class ModelRouter:
         attempts = request.context.attempts
         self.stats["total_retries"] += sum(each.waited_after is not None for each in attempts)
         self.stats["fallback_uses"] += len({each.model for each in attempts}) > 1
-
-
-class _Clients:
-    """A handler that makes the client of a provider when one of its models is first asked."""
-
-    name = "router"
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self._settings = settings
-        self._clients: dict[Provider, BaseLLMClient] = {}
-
-    async def __call__(self, request: Request) -> Response:
-        assert request.model is not None
-        return await self.client_for(request.model)(request)
-
-    def client_for(self, model: str) -> BaseLLMClient:
-        provider = detect_provider(model)
-        client = self._clients.get(provider)
-        if client is None:
-            client = self._clients.setdefault(provider, get_client(provider, **self._settings))
-        return client
-
-    def identity(self, model: str) -> str:
-        return self.client_for(model).identity(model)
-
-    async def aclose(self) -> None:
-        for client in list(self._clients.values()):
-            await client.aclose()
 
 
 def _new_stats() -> dict[str, int]:

@@ -7,6 +7,8 @@
 No SDK is imported before the first call (or `await provider.warm_up()`).
 """
 
+from scallion._lazy import lazy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._anthropic import AnthropicClient as AnthropicClient
@@ -56,14 +58,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

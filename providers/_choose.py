@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scallion._secrets import Secret, hidden, hide, plain
@@ -185,11 +186,16 @@ def get_client(provider: Provider | str, **kwargs: Any) -> BaseLLMClient:
 
 
 class AutoProvider:
-    """A handler that hands each request to the adapter its model's name asks for."""
+    """A handler that hands each request to the adapter its model's name asks for.
+
+    Args:
+        **settings: Those of the adapters, each of which gets them all.
+    """
 
     name = "auto"
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
         self._clients: dict[Provider, BaseLLMClient] = {}
 
     async def __call__(self, request: Request) -> Response:
@@ -202,7 +208,7 @@ class AutoProvider:
         provider = detect_provider(model)
         client = self._clients.get(provider)
         if client is None:
-            client = self._clients.setdefault(provider, get_client(provider))
+            client = self._clients.setdefault(provider, get_client(provider, **self._settings))
         return client
 
     async def count_tokens_exact(self, request: Request) -> int:
@@ -223,8 +229,8 @@ class AutoProvider:
         for client in list(self._clients.values()):
             await client.aclose()
 
-    def __reduce__(self) -> tuple[type[AutoProvider], tuple[()]]:
-        return AutoProvider, ()
+    def __reduce__(self) -> tuple[partial[AutoProvider], tuple[()]]:
+        return partial(AutoProvider, **self._settings), ()
 
     def __repr__(self) -> str:
         return "auto()"

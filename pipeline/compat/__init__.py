@@ -3,6 +3,8 @@
 `scallion.compat.litellm` goes further, and stands in for the whole module; nothing here needs it.
 """
 
+from scallion._lazy import lazy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from scallion.types import Message as Message
@@ -14,25 +16,18 @@ if TYPE_CHECKING:
     from ._router import Router as Router
 
 _HOME = {
-    "ManagedRouter": "scallion.compat._router",
-    "Message": "scallion.types",
-    "ModelResponse": "scallion.types",
-    "Router": "scallion.compat._router",
-    "StreamChunk": "scallion.types",
-    "Usage": "scallion.types",
+    "ManagedRouter": "_router",
+    "Message": ".types",
+    "ModelResponse": ".types",
+    "Router": "_router",
+    "StreamChunk": ".types",
+    "Usage": ".types",
 }
 
 __all__ = ["ManagedRouter", "Message", "ModelResponse", "Router", "StreamChunk", "Usage"]
 
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
-
-    if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,8 @@ All keep the same small promise, `Store`, so moving from a laptop to a fleet is 
 Each backend is imported when it is first used.
 """
 
+from scallion._lazy import lazy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from scallion.exceptions import StoreError as StoreError
@@ -29,21 +31,21 @@ if TYPE_CHECKING:
     from ._window import Window as Window
 
 _HOME = {
-    "Balance": ("._protocol", "Balance"),
-    "Cipher": ("._envelope", "Cipher"),
-    "Claim": ("._protocol", "Claim"),
-    "Envelope": ("._envelope", "Envelope"),
-    "Lease": ("._protocol", "Lease"),
-    "Refusal": ("._protocol", "Refusal"),
-    "Reservation": ("._protocol", "Reservation"),
-    "Store": ("._protocol", "Store"),
-    "StoreError": ("..exceptions", "StoreError"),
-    "Window": ("._window", "Window"),
-    "cassette": ("._cassette", "CassetteStore"),
-    "follow": ("._follow", "follow"),
-    "memory": ("._memory", "MemoryStore"),
-    "redis": ("._redis", "RedisStore"),
-    "sqlite": ("._sqlite", "SQLiteStore"),
+    "Balance": "_protocol",
+    "Cipher": "_envelope",
+    "Claim": "_protocol",
+    "Envelope": "_envelope",
+    "Lease": "_protocol",
+    "Refusal": "_protocol",
+    "Reservation": "_protocol",
+    "Store": "_protocol",
+    "StoreError": ".exceptions",
+    "Window": "_window",
+    "cassette": "_cassette:CassetteStore",
+    "follow": "_follow",
+    "memory": "_memory:MemoryStore",
+    "redis": "_redis:RedisStore",
+    "sqlite": "_sqlite:SQLiteStore",
 }
 
 __all__ = [
@@ -65,15 +67,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
-
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOME[name]
-    value = getattr(import_module(module, __name__), attribute)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:
