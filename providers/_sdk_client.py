@@ -23,10 +23,10 @@ import msgspec
 from msgspec import Struct
 
 from scallion._response import Response
+from scallion._scrub import Scrubber
 from scallion._secrets import (
     HOLDERS,
     LeftBehind,
-    Scrubber,
     Secret,
     hidden,
     hide,

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scallion import build_pipeline
-from scallion._secrets import MASK, Scrubber
+from scallion._scrub import Scrubber
+from scallion._secrets import MASK
 from scallion.exceptions import ProviderError
 from scallion.providers import anthropic, openai
 from support.upstream import Reply, Upstream

@@ -1,0 +1,175 @@
+"""Takes secrets out of errors where they leave an adapter.
+
+Their texts are cleansed, and so are the frames of their tracebacks, because a formatter that shows
+local variables would find there what was sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from ._secrets import MASK, plain
+from .exceptions import LLMClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SHORTEST: Final = 4
+"""Characters of a secret that is looked for in other texts; a shorter one may be any word."""
+
+_FORMS: Final = re.compile(
+    r"(?<=\bBearer )[\w.~+/=-]{8,}"
+    r"|\b(?:sk|org|proj|sess)-([\w-]{8,})"  # OpenAI's, Anthropic's and OpenRouter's: with a digit
+)
+
+_TEXTS: Final = ("body", "code", "request_id", "__notes__")
+"""Where our own errors have a provider's words, besides their message."""
+
+_ABRIDGED: Final = re.compile(r"(?:\*{2,}|•{2,}|\.{3}|…)([\w-]{0,300})")
+"""What stands for the middle of a key where servers quote one, and the end of it."""
+
+_LETTER: Final = re.compile(r"[\w-]")
+
+_DEEPEST: Final = 64
+"""Levels of decoded JSON that are looked through; what is nested deeper is masked as a whole."""
+
+# Bodies of errors are anybody's, and may be megabytes: no pattern here looks at a character more
+# than a few times.
+
+
+class Scrubber:
+    """Takes known secrets, and what has the form of one, out of texts and errors.
+
+    Args:
+        secrets: What is not a text, or too short, is left out.
+    """
+
+    def __init__(self, secrets: Iterable[Any]) -> None:
+        known: set[str] = set()
+        for secret in secrets:
+            if isinstance(secret, str):
+                known.update(_forms_of(plain(secret)))
+        # One may be a part of another.
+        self._known = sorted((s for s in known if len(s) >= SHORTEST), key=len, reverse=True)
+        # An error and those it came from have the same texts, and those may be long.
+        self._cleansed: dict[str, str] = {}
+
+    def text(self, text: str) -> str:
+        """`text` without them."""
+        done = self._cleansed.get(text)
+        if done is None:
+            done = self._cleansed[text] = self._text(text)
+        return done
+
+    def _text(self, text: str) -> str:
+        for secret in self._known:
+            text = text.replace(secret, MASK)
+        text = _FORMS.sub(_unless_a_word, text)
+        return self._without_start(self._without_abridged(text))
+
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """Decoded JSON without them; of other objects the `repr`, if that has one."""
+        if isinstance(value, str):
+            return self.text(value)
+        if type(value) in (dict, list, tuple) and depth > _DEEPEST:
+            return MASK
+        if type(value) is dict:
+            inner = depth + 1
+            return {self.value(k, inner): self.value(item, inner) for k, item in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(self.value(item, depth + 1) for item in value)
+        if isinstance(value, (int, float, type(None), BaseException)):
+            return value
+        with suppress(Exception):
+            shown = repr(value)
+            if self.text(shown) != shown:
+                return self.text(shown)
+        return value
+
+    def error(self, error: BaseException) -> None:
+        """An error, what it came from, and the frames below: they keep their places only."""
+        try:
+            self._error(error)
+        finally:
+            self._cleansed.clear()
+
+    def _error(self, error: BaseException) -> None:
+        for each in _family(error):
+            traceback.clear_frames(each.__traceback__)
+            args = self.value(each.args)
+            if args != each.args:
+                each.args = args
+            ours = isinstance(each, LLMClientError)
+            for name in _TEXTS if ours else tuple(vars(each)):
+                value = vars(each).get(name)
+                cleansed = self.value(value)
+                if cleansed is not value:
+                    with suppress(AttributeError, TypeError):
+                        setattr(each, name, cleansed)
+
+    def _without_start(self, text: str) -> str:
+        """An excerpt may have been cut in the middle of one."""
+        for secret in self._known:
+            for length in range(len(secret) - 1, SHORTEST, -1):
+                if text.endswith(secret[:length]):
+                    return text[:-length] + MASK
+        return text
+
+    def _without_abridged(self, text: str) -> str:
+        """Servers quote a key by its beginning, its end, or both."""
+        parts: list[str] = []
+        done = 0
+        for found in _ABRIDGED.finditer(text):
+            start = found.start()
+            least = max(done, start - 300)
+            while start > least and _LETTER.match(text, start - 1):
+                start -= 1
+            if self._is_ours(text[start : found.start()], found[1]):
+                parts += [text[done:start], MASK]
+                done = found.end()
+        return "".join([*parts, text[done:]])
+
+    def _is_ours(self, head: str, tail: str) -> bool:
+        return any(
+            (len(head) >= 2 and secret.startswith(head))
+            or (len(tail) >= 2 and secret.endswith(tail))
+            for secret in self._known
+        )
+
+
+def _unless_a_word(found: re.Match[str]) -> str:
+    name = found[1]
+    return MASK if name is None or any(map(str.isdecimal, name)) else found[0]
+
+
+def _forms_of(secret: str) -> Iterator[str]:
+    """A secret as it may be written elsewhere."""
+    yield secret
+    yield quote(secret, safe="")
+    scheme, space, rest = secret.partition(" ")
+    if space and scheme.lower() in ("bearer", "basic"):
+        yield rest
+        if scheme.lower() == "basic":
+            with suppress(ValueError):
+                _, _, password = base64.b64decode(rest).decode().partition(":")
+                yield password
+                yield quote(password, safe="")
+
+
+def _family(error: BaseException) -> Iterator[BaseException]:
+    """An error with its causes, contexts and members."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            waiting += [each.__cause__, each.__context__]
+            if isinstance(each, BaseExceptionGroup):
+                waiting += each.exceptions
