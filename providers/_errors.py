@@ -1,6 +1,6 @@
 """What a provider or the network said went wrong, as one of our exceptions.
 
-Told apart by HTTP status, error type and error code. One table of message openings remains, for
+Told apart by HTTP status, error type and error code. One pattern of message openings remains, for
 the providers that give an overlong prompt no code of its own (see `_NO_CODE_FOR_CONTEXT`).
 """
 
@@ -87,12 +87,17 @@ _TYPE: dict[str, type[ProviderError]] = {
     "timeout_error": TimeoutError,
 }
 
-# Anthropic and OpenRouter answer an overlong prompt with a plain 400 and no code. How their
-# messages begin is the only sign; a fallback to a larger model depends on it.
-_NO_CODE_FOR_CONTEXT = (
-    "prompt is too long:",
-    "input length and `max_tokens` exceed context limit:",
-    "This endpoint's maximum context length is",
+# Most servers answer an overlong prompt with a plain 400 and no code of its own. How their messages
+# begin is the only sign; a fallback to a larger model depends on it.
+_NO_CODE_FOR_CONTEXT = re.compile(
+    r"(the )?prompt is too long:"  # Anthropic, Fireworks
+    r"|input length and `max_tokens` exceed context limit:"  # Anthropic
+    r"|this (endpoint|model)'s maximum context length is"  # OpenRouter; DeepSeek, vLLM
+    r"|'max_tokens' or 'max_completion_tokens' is too large: \d+\. this model's maximum context"
+    r"|you passed \d+ input tokens and requested"  # vLLM
+    r"|prompt contains \d+ tokens.* too large"  # Mistral
+    r"|litellm\.ContextWindowExceededError:",  # LiteLLM's proxy
+    re.IGNORECASE,
 )
 
 # Whole messages of servers that have nothing at an address: nginx, llama-server, Azure, Go's.
@@ -130,8 +135,8 @@ def error_from_payload(
     message = _message(error, payload)
     # Nobody's, if it stands inside an answer of the API: then the address is right.
     nobody_home = status in (404, 405) and _nobody_home(payload, fields, message, model, url)
-    if status is None and isinstance(code, int) and 400 <= code < 600:
-        status = code  # OpenRouter writes the status into the body
+    if status is None:
+        status = _status_within(code)
     labels = [label for label in (*_labels_within(fields), kind) if isinstance(label, str)]
     cls = _classify(status, labels, message, fields)
     if nobody_home:
@@ -182,6 +187,13 @@ def _nobody_home(
     return quoted or fields.get("code") == "unknown_url" or _words(message) in _JUST_NOT_FOUND
 
 
+def _status_within(code: object) -> int | None:
+    """The status that OpenRouter and others write into a body, LiteLLM's proxy as a text."""
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == 3:
+        code = int(code)
+    return code if isinstance(code, int) and 400 <= code < 600 else None
+
+
 def _bare(model: str) -> str:
     return model.partition("/")[2] or model
 
@@ -197,7 +209,7 @@ def _classify(
         if label in _SPECIFIC:
             return _SPECIFIC[label]
     told = (message, *_messages_within(fields))
-    if status == 400 and any(text.startswith(_NO_CODE_FOR_CONTEXT) for text in told):
+    if status in (None, 400) and any(map(_NO_CODE_FOR_CONTEXT.match, told)):
         return ContextWindowExceededError
     metadata = fields.get("metadata")
     if status == 403 and isinstance(metadata, dict) and "reasons" in metadata:

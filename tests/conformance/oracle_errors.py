@@ -35,7 +35,12 @@ _FILTERED = {"content_filter", "content_policy_violation"}
 
 
 # Without a code for it, an overlong prompt can be told only by how the message begins.
-_TOO_LONG_MESSAGES = ("prompt is too long:", "This endpoint's maximum context length is")
+_TOO_LONG_MESSAGES = (
+    "prompt is too long:",
+    "This endpoint's maximum context length is",
+    "This model's maximum context length is",
+    "litellm.ContextWindowExceededError:",
+)
 
 
 def error_of(body: Any) -> dict[str, Any]:
