@@ -209,7 +209,7 @@ def _classify(
         if label in _SPECIFIC:
             return _SPECIFIC[label]
     told = (message, *_messages_within(fields))
-    if status in (None, 400) and any(map(_NO_CODE_FOR_CONTEXT.match, told)):
+    if status in (None, 400, 413, 422) and any(map(_NO_CODE_FOR_CONTEXT.match, told)):
         return ContextWindowExceededError
     metadata = fields.get("metadata")
     if status == 403 and isinstance(metadata, dict) and "reasons" in metadata:

@@ -114,16 +114,20 @@ def test_status_code_and_type_decide_and_never_the_wording(status, payload, expe
     [
         "This model's maximum context length is 16384 tokens. However, you requested 122946 tokens",
         "this model's maximum context length is 9 tokens, but the prompt contains 12 input tokens",
-        "'max_tokens' or 'max_completion_tokens' is too large: 8000. This model's maximum context "
-        "length is 4096 tokens and your request has 2778 input tokens",
-        "You passed 31745 input tokens and requested 1024 output tokens. However, the model's "
-        "context length is only 32768 tokens",
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 8000. This model's maximum context "
+            "length is 4096 tokens and your request has 2778 input tokens"
+        ),
+        (
+            "You passed 31745 input tokens and requested 1024 output tokens. However, the model's "
+            "context length is only 32768 tokens"
+        ),
         "The prompt is too long: 209126, model maximum context length: 131071",
         "Prompt contains 72584 tokens, too large for model with 32768 maximum context length",
         "litellm.ContextWindowExceededError: litellm.BadRequestError: no",
     ],
 )
-@pytest.mark.parametrize("status", [400, None])
+@pytest.mark.parametrize("status", [400, 413, 422, None])
 def test_an_overlong_prompt_is_told_where_the_server_has_no_code_for_it(message, status):
     payload = {"error": {"message": message, "type": "BadRequestError", "param": None, "code": 400}}
 
