@@ -483,6 +483,11 @@ class SDKClient(BaseLLMClient):
 
     def _new_client(self) -> Any:
         keep_out_of_logs()
+        address = self.address()
+        if address and (fault := _fault_of(address)) is not None:
+            raise InvalidRequestError(
+                f"{self.address_variable} is no URL{fault}", provider=self.name
+            )
         try:
             return self.make_client()
         except ProviderError:
@@ -524,6 +529,8 @@ def _fault_of(url: str) -> str | None:
     except ValueError as error:
         # What it says may be the part with the password.
         return "" if "@" in url else f": {error}"
+    if "://" not in url:
+        return ": write it with http:// or https://, like http://localhost:8000/v1"
     return None
 
 

@@ -133,9 +133,23 @@ async def test_a_tool_call_of_the_history_without_its_function_is_named(call):
 
 
 @each_provider
-def test_an_address_that_is_no_url_is_refused_where_it_is_given(make):
+@pytest.mark.parametrize("address", ["http://[", "localhost:8000/v1", "api.openai.com/v1", ""])
+def test_an_address_that_is_no_url_is_refused_where_it_is_given(make, address):
     with pytest.raises(ValueError, match="base_url is no URL"):
-        make(api_key="k", base_url="http://[")
+        make(api_key="k", base_url=address)
+
+
+@each_provider
+async def test_an_address_without_its_scheme_in_the_environment_is_refused_by_its_name(
+    make, monkeypatch
+):
+    provider = make(api_key="k")
+    monkeypatch.setenv(provider.address_variable, "localhost:8000/v1")
+
+    with pytest.raises(
+        InvalidRequestError, match=f"{provider.address_variable} is no URL: write it with http://"
+    ):
+        await provider.complete("Hi", "m")
 
 
 @each_provider
