@@ -34,7 +34,14 @@ class AnthropicClient(SDKClient):
     name: ClassVar[str] = "anthropic"
     path: ClassVar[str] = "/v1/messages"
     key_variable: ClassVar[str] = "ANTHROPIC_API_KEY"
-    account_variables: ClassVar[tuple[str, ...]] = ("ANTHROPIC_AUTH_TOKEN",)
+    account_variables: ClassVar[tuple[str, ...]] = (
+        "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"
+    )  # fmt: skip
+    keyless_variables: ClassVar[tuple[str, ...]] = (
+        "ANTHROPIC_PROFILE", "ANTHROPIC_CONFIG_DIR", "ANTHROPIC_FEDERATION_RULE_ID",
+        "ANTHROPIC_ORGANIZATION_ID", "ANTHROPIC_SERVICE_ACCOUNT_ID", "ANTHROPIC_WORKSPACE_ID",
+        "ANTHROPIC_SCOPE",
+    )  # fmt: skip
     address_variable: ClassVar[str] = "ANTHROPIC_BASE_URL"
 
     def make_client(self) -> Any:

@@ -36,7 +36,9 @@ class OpenAIClient(SDKClient):
     name: ClassVar[str] = "openai"
     path: ClassVar[str] = "/chat/completions"
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
-    account_variables: ClassVar[tuple[str, ...]] = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
+    account_variables: ClassVar[tuple[str, ...]] = (
+        "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"
+    )  # fmt: skip
     address_variable: ClassVar[str] = "OPENAI_BASE_URL"
 
     _usage_refused = False

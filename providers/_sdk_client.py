@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import math
 import os
+import sys
 import weakref
 from abc import abstractmethod
 from contextlib import suppress
@@ -120,7 +121,10 @@ class SDKClient(BaseLLMClient):
     """The environment variable that holds the key."""
 
     account_variables: ClassVar[tuple[str, ...]] = ()
-    """Those by which the SDK may be told another account, or a part of one."""
+    """Those by which the SDK may be told another account, or a part of one; or other headers."""
+
+    keyless_variables: ClassVar[tuple[str, ...]] = ()
+    """Those that it looks at if it has no key."""
 
     address_variable: ClassVar[str]
     """The environment variable that may hold the base URL."""
@@ -139,6 +143,7 @@ class SDKClient(BaseLLMClient):
         _check_settings(config)
         self.config = config
         self._given_client = client
+        self._own = os.urandom(8).hex()
         if client is not None and (
             isinstance(client, type)
             or not inspect.iscoroutinefunction(getattr(client, "post", None))
@@ -159,7 +164,11 @@ class SDKClient(BaseLLMClient):
             await held.aclose()
 
     def identity(self, model: str) -> str:
-        """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it."""
+        """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it.
+
+        Whose key a function gives is not known. One that others would find by its name, as `pickle`
+        does, is known by that; with any other, the answers are those of this adapter alone.
+        """
         del model
         client, config = self._given_client, self.config
         account: list[Any]
@@ -167,10 +176,13 @@ class SDKClient(BaseLLMClient):
             account = [getattr(client, name, None) for name in _WHOSE]
         else:
             account = [config.api_key or os.environ.get(self.key_variable)]
-            account += [os.environ.get(name) or "" for name in self.account_variables]
+            names = self.account_variables
+            if not account[0]:
+                names += self.keyless_variables
+            account += [os.environ.get(name) or "" for name in names]
         address, credentials = without_credentials(self.address() or "")
         account += (config.default_headers, config.options, credentials)
-        told = repr([part and _comparable(part) for part in account])
+        told = repr([part and _comparable(part, self._own) for part in account])
         hashed = blake2b(told.encode(), key=b"scallion account", digest_size=16)
         return f"{self.name} {address} {hashed.hexdigest()}"
 
@@ -564,19 +576,28 @@ _SETTINGS = frozenset(ClientConfig.__struct_fields__)
 
 # Where an SDK's client keeps whose calls it makes, and what it adds to them; Azure's has a token.
 _WHOSE = (
-    "api_key", "auth_token", "_azure_ad_token", "organization", "project",
-    "_custom_headers", "default_query",
+    "api_key", "auth_token", "credentials", "organization", "project", "workload_identity",
+    "_api_key_provider", "_azure_ad_token", "_azure_ad_token_provider", "_custom_headers",
+    "default_query",
 )  # fmt: skip
 
 
-def _comparable(value: Any) -> Any:
-    """A setting as something whose `repr` is the same in every process."""
+def _comparable(value: Any, own: str) -> Any:
+    """A setting as something whose `repr` is the same in every process, or else has `own` in it."""
     if value is None or isinstance(value, (str, int, float)):
         return plain(value)
     if hasattr(value, "items"):
-        return sorted((str(name), _comparable(item)) for name, item in value.items())
+        return sorted((str(name), _comparable(item, own)) for name, item in value.items())
     named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"  # of a key that a function gives, its name
+    name = f"{named.__module__}.{named.__qualname__}"
+    return f"{name} {own}" if callable(value) and not _is_found_by_name(value) else name
+
+
+def _is_found_by_name(value: Any) -> bool:
+    found: Any = sys.modules.get(getattr(value, "__module__", None) or "")
+    for name in getattr(value, "__qualname__", "?").split("."):
+        found = getattr(found, name, None)
+    return found is value
 
 
 def without(secret: str, value: Any) -> Any:

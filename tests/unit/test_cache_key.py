@@ -2,17 +2,19 @@
 
 import copy
 import json
+import pickle
 from collections.abc import Mapping
 from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai import AsyncOpenAI
 
 from scallion import Context, Request, build_pipeline
 from scallion.middlewares._cache_key import canonical, request_key
 from scallion.middlewares._cache_memory import Digests
-from scallion.providers import auto, openai
+from scallion.providers import anthropic, auto, openai
 from scallion.types import FunctionCall, Message, ToolCall
 
 TOOL = {
@@ -134,6 +136,73 @@ def test_the_account_of_an_adapter_chosen_by_the_models_name_counts(monkeypatch)
     key = request_key(request(model="gpt-4o", provider=auto()))
     monkeypatch.setenv("OPENAI_API_KEY", "two")
     assert request_key(request(model="gpt-4o", provider=auto())) != key
+
+
+@pytest.mark.parametrize(
+    ("make", "variable"),
+    [
+        (openai, "OPENAI_CUSTOM_HEADERS"),
+        (anthropic, "ANTHROPIC_CUSTOM_HEADERS"),
+        (anthropic, "ANTHROPIC_PROFILE"),
+        (anthropic, "ANTHROPIC_WORKSPACE_ID"),
+    ],
+)
+def test_headers_and_accounts_that_the_environment_gives_count(monkeypatch, make, variable):
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    keys = {request_key(request(provider=make()))}
+    for value in ("X-Team: red", "X-Team: blue"):
+        monkeypatch.setenv(variable, value)
+        keys.add(request_key(request(provider=make())))
+    assert len(keys) == 3
+    assert request_key(request(provider=make())) in keys
+
+
+def test_with_a_key_the_profiles_of_the_environment_do_not_matter(monkeypatch):
+    key = request_key(request(provider=anthropic(api_key="k")))
+    monkeypatch.setenv("ANTHROPIC_PROFILE", "other")
+    assert request_key(request(provider=anthropic(api_key="k"))) == key
+
+
+async def key_of_the_module():
+    return "k"
+
+
+def keys_by(key, *, client=False):
+    """The same request by two adapters that take their key from one function."""
+    for _ in range(2):
+        given = {"client": AsyncOpenAI(api_key=key)} if client else {"api_key": key}
+        adapter = openai(**given)
+        yield request_key(request(provider=adapter))
+        assert request_key(request(provider=adapter)) == request_key(request(provider=adapter))
+
+
+@pytest.mark.parametrize("client", [False, True])
+def test_whose_key_a_function_gives_is_known_by_its_name_if_that_leads_to_it(client):
+    class Vault:
+        async def key(self): ...
+
+        async def __call__(self): ...
+
+    def made():
+        async def key(): ...
+
+        return key
+
+    (shared,) = set(keys_by(key_of_the_module, client=client))
+    others = (made(), made(), Vault().key, Vault(), partial(key_of_the_module))
+    own = [found for key in others for found in keys_by(key, client=client)]
+    assert len({shared, *own}) == 1 + 2 * len(others)
+
+
+def test_a_copy_of_an_adapter_is_one_of_its_own_if_its_account_is_not_known():
+    adapter = openai(base_url="http://one/v1", api_key=key_of_the_module)
+    copied = pickle.loads(pickle.dumps(adapter))
+    assert request_key(request(provider=copied)) == request_key(request(provider=adapter))
+
+    adapter = openai(base_url="http://one/v1", api_key=partial(key_of_the_module))
+    copied = pickle.loads(pickle.dumps(adapter))
+    assert request_key(request(provider=copied)) != request_key(request(provider=adapter))
 
 
 def test_a_pipeline_as_the_provider_is_known_by_its_own_provider():
