@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache, partial
 from hashlib import sha256
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -16,7 +18,7 @@ from scallion.types import Model
 from ._cache_memory import Digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from scallion._request import Request
 
@@ -96,11 +98,12 @@ def request_key(
     return state.hexdigest()
 
 
-def identity_of(provider: Any, model: str | None) -> str:
+def identity_of(provider: Any, model: str | None, depth: int = 3) -> str:
     """Whose answers a provider's are.
 
-    Handlers without an `identity` are known by their name: the functions that one function makes
-    are taken for one. A `functools.partial` has its arguments as well.
+    Handlers without an `identity` are known by their name; functions also by the texts and the
+    handlers that they hold in defaults and in the variables of a function around them. What else
+    they hold may change from call to call. A `functools.partial` has its arguments as well.
     """
     identity = getattr(provider, "identity", None)
     if callable(identity):
@@ -111,7 +114,30 @@ def identity_of(provider: Any, model: str | None) -> str:
         others = answerers(getattr(provider, "middlewares", ()), inner)
         told = _encoded([_told(other, ()) for other in others]).decode() if others else ""
         return f"{_name_of(provider)} {own} {identity_of(inner, own or model)}{told}"
-    return _name_of(provider)
+    if isinstance(provider, partial):
+        given = [("", value) for value in provider.args] + sorted(provider.keywords.items())
+        told = [f"{name}={_told_of(value, model, depth)}" for name, value in given]
+        return f"{identity_of(provider.func, model, depth)}{told}"
+    held = [v for v in _held(provider) if isinstance(v, str) or _is_handler(v)] if depth > 0 else ()
+    return " ".join([_name_of(provider), *(_told_of(value, model, depth) for value in held)])
+
+
+def _held(function: Any) -> Iterator[Any]:
+    yield getattr(function, "__self__", None)
+    yield from getattr(function, "__defaults__", None) or ()
+    yield from (getattr(function, "__kwdefaults__", None) or {}).values()
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # nothing is in it yet
+            yield cell.cell_contents
+
+
+def _is_handler(value: Any) -> bool:
+    kinds = (FunctionType, MethodType, partial)
+    return isinstance(value, kinds) or hasattr(value, "identity") or hasattr(value, "middlewares")
+
+
+def _told_of(value: Any, model: str | None, depth: int) -> str:
+    return identity_of(value, model, depth - 1) if _is_handler(value) else repr(plain(value))
 
 
 class Answerer(NamedTuple):
@@ -172,7 +198,7 @@ def _told(other: Answerer, ignore: Collection[str]) -> list[Any]:
 
 
 def _names(on: object) -> str:
-    return " ".join(map(_name_of, on)) if isinstance(on, tuple) else _name_of(on)
+    return " ".join(identity_of(one, None) for one in (on if isinstance(on, tuple) else (on,)))
 
 
 def canonical(
@@ -267,9 +293,6 @@ def _masked(value: str) -> str:
 
 
 def _name_of(provider: object) -> str:
-    if isinstance(provider, partial):
-        given = sorted(provider.keywords.items())
-        return f"{_name_of(provider.func)}{provider.args!r}{given!r}"
     named = provider if hasattr(provider, "__qualname__") else type(provider)
     return f"{named.__module__}.{named.__qualname__}"
 

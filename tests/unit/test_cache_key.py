@@ -1,5 +1,6 @@
 """request_key(): what is the same request, and what is another."""
 
+import asyncio
 import copy
 import json
 import pickle
@@ -378,6 +379,41 @@ def test_a_partial_function_is_known_by_its_arguments():
     ]
     assert len(set(keys)) == len(keys)
     assert request_key(request(provider=partial(ask, "eu"))) == keys[0]
+
+
+def test_functions_that_one_function_made_are_known_by_the_texts_and_handlers_they_hold():
+    def made(region, client=None, *, tier="a"):
+        calls, log = 0, []
+
+        async def ask(request, tier=tier):
+            nonlocal calls
+            calls += 1
+            log.append((region, tier, client, ask))
+
+        return ask
+
+    class Own:
+        def identity(self, model):
+            return self.account
+
+        async def ask(self, request): ...
+
+    def key(handler):
+        return request_key(request(provider=handler))
+
+    one, other = Own(), Own()
+    one.account, other.account = "1", "2"
+    handlers = [
+        made("eu"), made("us"), made("us", tier="b"), made("us", openai(api_key="a")),
+        made("us", openai(api_key="b")), made("us", partial(made("eu"), 1)), one.ask, other.ask,
+        partial(made, openai(api_key="a")), partial(made, openai(api_key="b")),
+    ]  # fmt: skip
+    keys = [key(handler) for handler in handlers]
+    assert len(set(keys)) == len(keys)
+    assert key(made("eu")) == keys[0]
+    assert key(made("us", openai(api_key="a"))) == keys[3]
+    asyncio.run(handlers[0](None))  # its counts and logs are not looked at
+    assert key(handlers[0]) == keys[0]
 
 
 # ---------------------------------------------------------------------------- what people may read
