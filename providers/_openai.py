@@ -18,6 +18,8 @@ from ._params import OURS
 from ._sdk_client import SDKClient, embedded_error, encode_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scallion._request import Request
     from scallion._response import Response
 
@@ -41,8 +43,8 @@ class OpenAIClient(SDKClient):
     )  # fmt: skip
     address_variable: ClassVar[str] = "OPENAI_BASE_URL"
 
-    _usage_refused = False
-    """Whether the server turned out not to know `stream_options`: then it is left out."""
+    _unknown: frozenset[str] = frozenset()
+    """What is sent unasked, and the server turned out not to know: then it is left out."""
 
     def make_client(self) -> Any:
         """An `AsyncOpenAI` over aiohttp: its default transport slows down under load."""
@@ -67,7 +69,7 @@ class OpenAIClient(SDKClient):
         body.update((name, value) for name, value in request.params.items() if name not in OURS)
         if request.stream:
             body["stream"] = True
-            if not self._usage_refused:
+            if "stream_options" not in self._unknown:
                 body.setdefault("stream_options", {"include_usage": True})
         if body.get("tools"):
             body["tools"] = self.wire_tools(body["tools"])
@@ -76,11 +78,20 @@ class OpenAIClient(SDKClient):
         return body
 
     def wire_messages(self, request: Request) -> Any:
-        """The history without what only another provider understands."""
-        messages = to_openai_messages(request.messages, keep_reasoning=False)
-        if not self._is_openai():
-            return messages
-        return [_known(message) for message in messages]
+        """The history without what only another provider understands.
+
+        DeepSeek and others insist on the thinking that led to a tool call (api-docs.deepseek.com,
+        "Thinking Mode"), where Mistral and Groq refuse it: see `_exchange`.
+        """
+        if self._is_openai():
+            messages = to_openai_messages(request.messages, keep_reasoning=False)
+            return [_known(message) for message in messages]
+        wanted = "reasoning_content" not in self._unknown and any(
+            message.get("tool_calls") for message in request.messages
+        )
+        return to_openai_messages(
+            request.messages, keep_reasoning=False, keep_reasoning_content=wanted
+        )
 
     def wire_tools(self, tools: Any) -> Any:
         """The tools without Anthropic's cache markers, which OpenAI refuses."""
@@ -92,18 +103,14 @@ class OpenAIClient(SDKClient):
         try:
             return await super()._exchange(request, body, content)
         except InvalidRequestError as error:
-            ours = body.get("stream_options") is not None and not self._asked(request)
-            if not ours or "stream_options" not in str(error.body):
+            said = str(error.body)
+            refused = next((name for name in _unasked(request, body) if name in said), None)
+            if refused is None:
                 raise
-            body = {name: value for name, value in body.items() if name != "stream_options"}
-            response = await super()._exchange(request, body, encode_json(body))
-            self._usage_refused = True  # only now: an error may merely have quoted the request
+            body = _without(refused, body)
+            response = await self._exchange(request, body, encode_json(body))
+            self._unknown |= {refused}  # only now: an error may merely have quoted the request
             return response
-
-    @staticmethod
-    def _asked(request: Request) -> bool:
-        extra_body = request.params.get("extra_body") or {}
-        return "stream_options" in request.params or "stream_options" in extra_body
 
     async def count_tokens_exact(self, request: Request) -> int:
         """See `BaseLLMClient`. Of another server than OpenAI's nobody knows the tokenizer."""
@@ -162,6 +169,22 @@ class OpenAIClient(SDKClient):
         import openai
 
         return openai.AsyncStream[object]
+
+
+def _unasked(request: Request, body: dict[str, Any]) -> Iterator[str]:
+    """What of `body` is there because it mostly helps, and not because the caller wants it."""
+    extra_body = request.params.get("extra_body") or {}
+    asked = request.params.keys() | extra_body.keys()
+    if "stream_options" in body and "stream_options" not in asked:
+        yield "stream_options"
+    if "messages" not in asked and any("reasoning_content" in each for each in body["messages"]):
+        yield "reasoning_content"
+
+
+def _without(name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """`body` without a field of its own, or of its messages."""
+    messages = [{k: v for k, v in each.items() if k != name} for each in body["messages"]]
+    return {k: v for k, v in body.items() if k != name} | {"messages": messages}
 
 
 def _known(message: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 Most histories need no change, and then nothing is copied: messages are looked at, not rebuilt. What
 is changed where it occurs:
 
-- Left out: `provider_content`, `annotations`, reasoning, `images` and cache markers (OpenRouter
-  keeps these three), fields that are null, `index` in tool calls, all but the id of an audio answer, and
+- Left out: `provider_content`, `annotations`, reasoning (some servers want their own back), `images`
+  and cache markers (OpenRouter keeps these three), fields that are null, `index` in tool calls, all but the id of an audio answer, and
   Anthropic's thinking, server tools and compaction among content parts.
 - Anthropic's `image`, `document`, `search_result`, `tool_use` and `tool_result` blocks become what
   OpenAI has for them.
@@ -39,18 +39,22 @@ def to_openai_messages(
     *,
     keep_reasoning: bool,
     keep_cache_control: bool | None = None,
+    keep_reasoning_content: bool = False,
 ) -> Sequence[Message]:
     """The history for an OpenAI-compatible server.
 
     Args:
         messages: OpenAI-style dicts. They are not changed; if all is well, they are the result.
         keep_reasoning: Send the model's reasoning back, as OpenRouter and some others want it.
+        keep_reasoning_content: Send what a server called so back, and no other form of reasoning.
         keep_cache_control: Leave Anthropic's cache markers in; by default like `keep_reasoning`.
 
     Raises:
         ValueError: a file that only Anthropic can read, or a message that is malformed.
     """
     dropped = _FOREIGN if keep_reasoning else _FOREIGN | _OPENROUTERS
+    if keep_reasoning_content:
+        dropped = dropped - {"reasoning_content"}
     marked = keep_reasoning if keep_cache_control is None else keep_cache_control
     sent: list[Message] | None = None
     attached: list[Part] = []  # what the tool results of this turn could not hold

@@ -129,6 +129,80 @@ async def test_a_server_that_does_not_know_stream_options_is_asked_again_without
     ]
 
 
+THOUGHT = [
+    {"role": "user", "content": "Weather?"},
+    {
+        "role": "assistant",
+        "content": "",
+        "reasoning_content": "I need the tool.",
+        "reasoning": "somebody else's",
+        "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        ],
+    },
+    {"role": "tool", "tool_call_id": "c1", "content": "rain"},
+]
+
+
+async def test_the_thinking_that_led_to_a_tool_call_goes_back_to_a_compatible_server(upstream, llm):
+    upstream.enqueue(completion("Rain."))
+
+    await llm.complete(THOUGHT)
+
+    _, called, _ = upstream.requests[0].json["messages"]
+    assert called["reasoning_content"] == "I need the tool."
+    assert "reasoning" not in called
+
+
+async def test_thinking_that_led_to_no_tool_call_stays_at_home(upstream, llm):
+    upstream.enqueue(completion("Rain."))
+    said = {"role": "assistant", "content": "Hi", "reasoning_content": "a greeting"}
+
+    await llm.complete([THOUGHT[0], said, THOUGHT[0]])
+
+    assert upstream.requests[0].json["messages"][1] == {"role": "assistant", "content": "Hi"}
+
+
+@pytest.mark.parametrize("how", ["complete", "stream"])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error(400, message="'messages.1' : property 'reasoning_content' is unsupported"),
+        json_reply(
+            {
+                "detail": [
+                    {
+                        "type": "extra_forbidden",
+                        "loc": ["body", "messages", 1, "assistant", "reasoning_content"],
+                        "msg": "Extra inputs are not permitted",
+                    },
+                    {"type": "extra_forbidden", "loc": ["body", "stream_options"]},
+                ]
+            },
+            status=422,
+        ),
+    ],
+    ids=["Groq", "Mistral"],
+)
+async def test_a_server_that_refuses_thinking_is_asked_again_without_and_remembered(
+    upstream, llm, refusal, how
+):
+    streamed = how == "stream"
+    strict = "extra_forbidden" in str(refusal)
+    answer = completion_stream("Hi") if streamed else completion("Hi")
+    upstream.enqueue(refusal, *([refusal] if strict and streamed else []), answer, answer)
+
+    for _ in range(2):
+        call = llm.stream(THOUGHT).collect() if streamed else llm.complete(THOUGHT)
+        assert (await call).text == "Hi"
+
+    sent = [request.json for request in upstream.requests]
+    assert ["reasoning_content" in str(body["messages"]) for body in sent[:1] + sent[-2:]] == [
+        True, False, False,
+    ]  # fmt: skip
+    assert [m["role"] for m in sent[-1]["messages"]] == ["user", "assistant", "tool"]
+
+
 async def test_another_bad_request_is_not_sent_again(upstream, llm):
     upstream.enqueue(error(400, message="no such tool"))
 
