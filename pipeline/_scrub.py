@@ -7,13 +7,17 @@ local variables would find there what was sent.
 from __future__ import annotations
 
 import base64
+import json
 import re
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
+from copy import copy
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from ._secrets import MASK, plain
+from ._secrets import MASK, is_secret, plain, without_query_secrets
 from .exceptions import LLMClientError
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ SHORTEST: Final = 4
 
 _FORMS: Final = re.compile(
     r"(?<=\bBearer )[\w.~+/=-]{8,}"
+    r"|(?<=://)[^\s/?#@]+(?=@)"
     r"|\b(?:sk|org|proj|sess)-([\w-]{8,})"  # OpenAI's, Anthropic's and OpenRouter's: with a digit
 )
 
@@ -32,6 +37,8 @@ _TEXTS: Final = ("body", "code", "request_id", "__notes__")
 
 _ABRIDGED: Final = re.compile(r"(?:\*{2,}|•{2,}|\.{3}|…)([\w-]{0,300})")
 """What stands for the middle of a key where servers quote one, and the end of it."""
+
+_ESCAPE: Final = re.compile("%[0-9A-F]{2}")
 
 _LETTER: Final = re.compile(r"[\w-]")
 
@@ -86,10 +93,39 @@ class Scrubber:
         if isinstance(value, (int, float, type(None), BaseException)):
             return value
         with suppress(Exception):
+            sent = self._sent(value, depth)
+            if sent is not None:
+                return sent
             shown = repr(value)
             if self.text(shown) != shown:
                 return self.text(shown)
         return value
+
+    def _sent(self, value: Any, depth: int) -> Any:
+        """A copy of what an HTTP client's errors hold, which may be in use; `None` of all else."""
+        kind = type(value).__name__
+        if kind == "URL":
+            return type(value)(self.text(without_query_secrets(value)))
+        if isinstance(value, Mapping):
+            pairs = value.multi_items() if kind == "Headers" else value.items()
+            masked = [(name, self._named(str(name), item, depth)) for name, item in pairs]
+            return type(value)(masked) if kind == "Headers" else dict(masked)
+        if hasattr(value, "_fields"):
+            return value._make(map(self._named, value._fields, value, repeat(depth)))
+        if kind not in ("Request", "Response"):
+            return None
+        bare = copy(value)
+        for name, held in vars(bare).items():
+            cleansed = self.value(held, depth + 1)
+            if isinstance(held, bytes) and kind == "Response":  # what was sent is the caller's own
+                text = self.text(held.decode("utf-8", "surrogateescape"))
+                cleansed = text.encode("utf-8", "surrogateescape")
+            setattr(bare, name, cleansed)
+        bare.extensions = value.extensions
+        return bare
+
+    def _named(self, name: str, value: Any, depth: int) -> Any:
+        return MASK if value and is_secret(name) else self.value(value, depth + 1)
 
     def error(self, error: BaseException) -> None:
         """An error, what it came from, and the frames below: they keep their places only."""
@@ -148,17 +184,22 @@ def _unless_a_word(found: re.Match[str]) -> str:
 
 
 def _forms_of(secret: str) -> Iterator[str]:
-    """A secret as it may be written elsewhere."""
-    yield secret
-    yield quote(secret, safe="")
+    """A secret, and the parts of it that are secret by themselves, as they may be written."""
+    parts = [secret]
     scheme, space, rest = secret.partition(" ")
     if space and scheme.lower() in ("bearer", "basic"):
-        yield rest
+        parts.append(rest)
         if scheme.lower() == "basic":
             with suppress(ValueError):
-                _, _, password = base64.b64decode(rest).decode().partition(":")
-                yield password
-                yield quote(password, safe="")
+                user, _, password = base64.b64decode(rest).decode().partition(":")
+                parts.append(password or user)
+    for part in parts:
+        yield part
+        yield json.dumps(part)[1:-1]
+        for safe in ("", "/"):
+            escaped = quote(part, safe=safe)
+            yield escaped
+            yield _ESCAPE.sub(lambda found: found[0].lower(), escaped)
 
 
 def _family(error: BaseException) -> Iterator[BaseException]:

@@ -69,13 +69,18 @@ def plain(value: Any) -> Any:
     return value
 
 
+def is_secret(name: str) -> bool:
+    """Whether a setting, header or parameter of this name is one that nobody is to see."""
+    return _NAMES.search(name) is not None
+
+
 def hidden(name: str, value: Any) -> Any:
     """`value`, with what its name, or the names in it, say to be secret made a `Secret`."""
     if isinstance(value, Mapping):
         return {key: hidden(str(key), item) for key, item in value.items()}
     if type(value) is not str:
         return value
-    if _NAMES.search(name) or (name.endswith("url") and "@" in value):
+    if is_secret(name) or (name.endswith("url") and "@" in value):
         return Secret(value)
     return value
 
@@ -115,7 +120,7 @@ class QueryFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record's arguments; it is always logged."""
         if isinstance(record.args, tuple):
-            record.args = tuple(map(_without_query_secrets, record.args))
+            record.args = tuple(map(without_query_secrets, record.args))
         return True
 
 
@@ -128,10 +133,11 @@ def keep_out_of_logs() -> None:
         logging.getLogger(name).addFilter(_query_filter)  # once, however often it is added
 
 
-def _without_query_secrets(value: Any) -> Any:
+def without_query_secrets(value: Any) -> Any:
+    """The text of an HTTP client's URL with secret parameters masked; anything else as it is."""
     if type(value).__name__ != "URL":
         return value
     text = str(value)
     return _QUERY.sub(
-        lambda part: part[0] if not _NAMES.search(part[1]) else f"{part[1]}={MASK}", text
+        lambda part: part[0] if not is_secret(part[1]) else f"{part[1]}={MASK}", text
     )

@@ -13,6 +13,7 @@ import base64
 import copy
 import copyreg
 import io
+import json
 import logging
 import pickle
 import sqlite3
@@ -20,19 +21,21 @@ import subprocess
 import sys
 import traceback
 import warnings
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import anthropic as anthropic_sdk
+import httpx2
 import msgspec
 import openai as openai_sdk
 import pytest
 import rich.pretty
 import rich.traceback
 import structlog
+import tblib.pickling_support
 
 from scallion import Request, build_pipeline
 from scallion._sync import _background
@@ -60,7 +63,7 @@ from support.valkey import Valkey
 
 CANARY = "sk-canary-7f3a9c2e5b8d1f60"
 ORGANIZATION = "org-canary9c2e5b8d1f607f3a"
-PASSWORD = "pass$canary-e5b8d1f607f3a9c2"
+PASSWORD = "pass/canary-e5b8d1f607f3a9c2"
 SECRETS = (CANARY, ORGANIZATION, PASSWORD)
 MODES = ["complete", "stream"]
 
@@ -68,13 +71,27 @@ WINDOW = 8
 """Characters in a row of a secret that must not be seen."""
 
 
-@pytest.fixture(autouse=True)
-def _pickle_as_python_does():
-    """Dask, where another test has imported it, pickles exceptions with all that they hold."""
+@contextmanager
+def pickled_as_dask_does():
+    """With what Dask installs, pickles of errors have their causes, and all that those hold."""
+    before = dict(copyreg.dispatch_table)
+    tblib.pickling_support.install()
+    try:
+        yield
+    finally:
+        copyreg.dispatch_table.clear()
+        copyreg.dispatch_table.update(before)
+
+
+@contextmanager
+def pickled_as_python_does():
+    """Without it: another test may have imported Dask."""
     table = copyreg.dispatch_table
     others = {kind: table.pop(kind) for kind in list(table) if issubclass(kind, BaseException)}
-    yield
-    table.update(others)
+    try:
+        yield
+    finally:
+        table.update(others)
 
 
 def seen(text: str | bytes) -> str | None:
@@ -88,6 +105,7 @@ def seen(text: str | bytes) -> str | None:
             *windows,
             quote(secret, safe=""),
             base64.b64encode(f"user:{secret}".encode()).decode(),
+            base64.b64encode(f"{secret}:".encode()).decode(),
         ]
         for form in forms:
             if form in text:
@@ -110,8 +128,12 @@ class Place:
         return "Place"
 
 
-def with_userinfo(url: str) -> str:
-    return url.replace("//", f"//user:{quote(PASSWORD, safe='')}@")
+def with_userinfo(url: str, user: str = "user:") -> str:
+    return url.replace("//", f"//{user}{quote(PASSWORD, safe='')}@")
+
+
+async def given_later():
+    return CANARY
 
 
 PLACES = {
@@ -136,12 +158,20 @@ PLACES = {
     "credentials in the URL of the environment": Place(
         lambda url: openai(api_key="k"), variables={"OPENAI_BASE_URL": "with userinfo"}
     ),
+    "user in the URL": Place(
+        lambda url: openai(api_key="k", base_url=f"{with_userinfo(url, '')}/v1")
+    ),
     "query of the client": Place(
         lambda url: openai(api_key="k", base_url=f"{url}/v1", default_query={"api-key": CANARY})
     ),
     "organization": Place(
         lambda url: openai(api_key="k", base_url=f"{url}/v1", organization=ORGANIZATION)
     ),
+    "organization of the environment": Place(
+        lambda url: openai(api_key="k", base_url=f"{url}/v1"),
+        variables={"OPENAI_ORG_ID": ORGANIZATION, "OPENAI_PROJECT_ID": ORGANIZATION},
+    ),
+    "a function": Place(lambda url: openai(api_key=given_later, base_url=f"{url}/v1")),
     "header of the call": Place(
         lambda url: openai(api_key="k", base_url=f"{url}/v1"),
         params={"extra_headers": {"Authorization": f"Bearer {CANARY}"}},
@@ -176,8 +206,10 @@ PLACES = {
 def echo(request: Received) -> str:
     """All that came with the request, as careless servers quote it."""
     known = [CANARY, ORGANIZATION]
-    if request.headers.get("authorization", "").startswith("Basic "):
-        known.append(PASSWORD)
+    scheme, _, pair = request.headers.get("authorization", "").partition(" ")
+    if scheme == "Basic":
+        known.append(base64.b64decode(pair).decode())
+        known.append(quote(known[-1], safe="").lower())
     return " ".join([request.target, str(dict(request.headers)), *known])
 
 
@@ -309,7 +341,10 @@ def shown_in_every_way(failure: BaseException) -> dict[str, str | bytes]:
         shown[f"{number} attributes"] = repr(vars(each))
         shown[f"{number} notes"] = repr(getattr(each, "__notes__", None))
         if isinstance(each, LLMClientError):
-            shown[f"{number} pickle"] = pickle.dumps(_without_attempts(each))
+            with pickled_as_python_does():
+                shown[f"{number} pickle"] = pickle.dumps(_without_attempts(each))
+            with pickled_as_dask_does():
+                shown[f"{number} pickle with causes"] = pickle.dumps(each)
     captured = traceback.TracebackException(kind, failure, trace, capture_locals=True)
     shown["traceback with locals"] = "".join(captured.format())
     for use_rich, max_string in ((True, 10_000), (False, 80)):
@@ -369,6 +404,58 @@ async def test_no_error_of_a_server_that_cannot_be_reached_shows_it(place, provi
     await closed(provider)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # aiohttp's, of its own proxy_auth
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("there", [True, False])
+async def test_no_error_of_a_proxy_shows_its_password(upstream, monkeypatch, scheme, there):
+    upstream.default = Reply.whole(b"no", 407, headers={"proxy-authenticate": "Basic"})
+    proxy = upstream.url if there else "http://127.0.0.1:1"
+    monkeypatch.setenv(f"{scheme}_proxy", with_userinfo(proxy))
+    async with openai(api_key=CANARY, base_url=f"{scheme}://nowhere.test/v1") as provider:
+        caught = await outcome(build_pipeline(provider=provider, model="m"), "complete", {})
+
+    assert isinstance(caught, LLMClientError), caught
+    assert len(family(caught)) > 2
+    for way, text in shown_in_every_way(caught).items():
+        assert seen(text) is None, way
+    if there:
+        (asked,) = upstream.requests
+        assert "proxy-authorization" in asked.headers
+
+
+@pytest.mark.parametrize("make", [openai, anthropic])
+async def test_what_was_exchanged_can_be_read_from_the_sdks_error_as_it_was_but_for_secrets(
+    upstream, make
+):
+    upstream.default = Reply.whole(
+        json.dumps({"error": {"code": "x", "message": CANARY}}).encode(), 401,
+        headers={"content-type": "application/json", "set-cookie": CANARY, "x-left": "3"},
+    )  # fmt: skip
+    sent: list[httpx2.Request] = []
+
+    async def watch(request):
+        sent.append(request)
+
+    http_client = httpx2.AsyncClient(event_hooks={"request": [watch]})
+    async with make(api_key=CANARY, base_url=f"{upstream.url}/v1", http_client=http_client) as llm:
+        caught = await outcome(
+            build_pipeline(provider=llm, model="m"), "complete", {"extra_query": {"key": CANARY}}
+        )
+    cause = caught.__cause__
+    response, request = cause.response, cause.request
+
+    assert (response.status_code, response.reason_phrase) == (401, "Scripted")
+    assert response.json() == {"error": {"code": "x", "message": "***"}}
+    assert (response.headers["x-left"], response.headers["set-cookie"]) == ("3", "***")
+    assert str(response.request.url) == str(request.url) == f"{sent[0].url}".replace(CANARY, "***")
+    assert json.loads(request.content)["messages"][0]["role"] == "user"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["authorization"] == "***"
+    assert CANARY in sent[0].headers["authorization"]  # the client's own is left alone
+    with pickled_as_dask_does():
+        assert pickle.loads(pickle.dumps(caught)).__cause__.response.json() == response.json()
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_no_error_that_all_layers_have_handled_shows_it(upstream, place, provider_at, mode):
     upstream.default = unauthorized
@@ -407,7 +494,11 @@ async def test_the_server_gets_it(upstream, place, provider_at):
         assert any(
             form in got
             for secret in SECRETS
-            for form in (secret, base64.b64encode(f"user:{secret}".encode()).decode())
+            for form in (
+                secret,
+                base64.b64encode(f"user:{secret}".encode()).decode(),
+                base64.b64encode(f"{secret}:".encode()).decode(),
+            )
         )
     await closed(provider)
 
