@@ -49,7 +49,8 @@ def request_key(
     tenant, the model, every message and every parameter, `extra_body`, `extra_headers` and tools
     included. Any change of those gives another key. The order of keys does not, nor whether a
     message is a dict or a `Message`, nor a null field in a message, nor the case of a header's
-    name. How the answer is delivered (`stream`, `stream_options`, `timeout`) is left out.
+    name. How the answer is delivered (`stream`, `stream_options`, `timeout`) is left out, but for
+    `include_usage=False`: there is less in such an answer than others may ask for.
 
     Args:
         namespace: Keeps apart what shares a store.
@@ -68,9 +69,7 @@ def request_key(
     context, params = request.context, request.params
     plain: dict[str, Any] = {}
     large: dict[str, str] = {}
-    for name, value in params.items():
-        if value is None or name in LEFT_OUT or name in ignore:
-            continue
+    for name, value in _given(params, ignore).items():
         if name == "extra_headers":
             value = _headers(value)  # noqa: PLW2901
         if isinstance(value, (dict, list)):
@@ -207,8 +206,7 @@ def canonical(
     """What the key is made of, to be read and compared by people; without anything secret."""
     kept = {
         name: _headers(value) if name == "extra_headers" else value
-        for name, value in request.params.items()
-        if value is not None and name not in LEFT_OUT and name not in ignore
+        for name, value in _given(request.params, ignore).items()
     }
     if "extra_headers" in kept:
         kept["extra_headers"] = {name: _masked(value) for name, value in kept["extra_headers"]}
@@ -225,6 +223,19 @@ def canonical(
         if name not in ("extra_headers", "messages"):
             read[name] = _without_secrets(name, value)
     return read
+
+
+def _given(params: Mapping[str, Any], ignore: Collection[str]) -> dict[str, Any]:
+    """The parameters that can change the answer."""
+    given = {
+        name: value
+        for name, value in params.items()
+        if value is not None and name not in LEFT_OUT and name not in ignore
+    }
+    options = params.get("stream_options")
+    if isinstance(options, Mapping) and options.get("include_usage") is False:
+        given["stream_options"] = {"include_usage": False}
+    return given
 
 
 def _canonical_message(message: Mapping[str, Any]) -> bytes:

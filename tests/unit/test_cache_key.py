@@ -93,6 +93,8 @@ def test_a_namespace_gives_another_key():
     "same",
     [
         {"stream_options": {"include_usage": True}},
+        {"stream_options": {"include_obfuscation": False}},
+        {"stream_options": None},
         {"timeout": 5},
         {"cache": {"no_store": True}},
         {"extra_headers": {"x-team": "red"}},
@@ -102,6 +104,13 @@ def test_a_namespace_gives_another_key():
 )
 def test_what_does_not_change_the_answer_gives_the_same_key(same):
     assert request_key(request(**FULL)) == request_key(request(**{**FULL, **same}))
+
+
+def test_a_call_that_wants_no_usage_does_not_take_it_from_others():
+    one, other = request(**FULL), request(**FULL, stream_options={"include_usage": False})
+    assert request_key(one) != request_key(other)
+    assert canonical(other)["stream_options"] == {"include_usage": False}
+    assert "stream_options" not in canonical(one)
 
 
 def test_a_streamed_call_has_the_same_key():
