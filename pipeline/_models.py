@@ -20,6 +20,8 @@ __all__ = ["ModelInfo", "model_info"]
 OWN_PREFIXES = ("openai", "anthropic", "openrouter")
 # Suffixes by which OpenRouter routes the same model differently; others (`:free`) are own models.
 _ROUTES = (":nitro", ":floor", ":online", ":exacto")
+# Amazon's names of Claude: us.anthropic.claude-sonnet-4-5-20250929-v1:0, also at the end of an ARN.
+_BEDROCK = re.compile(r"(?:arn:.*/)?(?:[a-z-]+\.)?anthropic\.(claude-.+?)(?:-v\d+)?(?::\w+)*")
 _DATE = re.compile(r"(?<=[-@])(?:\d{8}|\d{4}-\d{2}-\d{2})$")
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
@@ -117,7 +119,7 @@ class Name(NamedTuple):
     entry: Entry | None
     limits: Limits | None
     exact: bool
-    """False for a route of OpenRouter's: the same model, at a price of its own."""
+    """False for a route of OpenRouter's or Amazon's: the same model, at a price of its own."""
 
 
 @cache
@@ -214,9 +216,15 @@ def _resolve_in(provider: str, name: str) -> Name | None:
     place = _index(provider).find(name)
     entry = None if place is None else data.models[provider][place]
     limits = data.snapshots[provider].get(name)
+    if name.startswith("ft:") and (limits or (entry and entry.limits)) is None:
+        base = _resolve_in(provider, name.split(":")[1])
+        limits = None if base is None else base.limits
     if entry is not None or limits is not None:
         group = None if entry is None else entry.limits
         return Name(provider, name, entry, limits or group, exact=True)
+    if provider == "anthropic" and (amazons := _BEDROCK.fullmatch(name)):
+        found = _resolve_in(provider, amazons[1])
+        return None if found is None else found._replace(exact=False)
     if provider == "openrouter" and name.endswith(_ROUTES):
         found = _resolve_in(provider, name.rpartition(":")[0])
         return None if found is None else found._replace(exact=False)
@@ -228,8 +236,9 @@ def _model_info(model: str, provider: str | None) -> ModelInfo | None:
     found = resolve(model, provider)
     if found is None:
         return None
-    own = found.entry is None or found.limits is not found.entry.limits
-    name = found.model if own or found.entry is None else found.entry.id
+    entry = found.entry
+    own = entry is None or entry.limits not in (None, found.limits)
+    name = found.model if own or entry is None else entry.id
     limits = found.limits or Limits()
     flags = {
         flag: True if limits.yes >> bit & 1 else False if limits.no >> bit & 1 else None

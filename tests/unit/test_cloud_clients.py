@@ -80,6 +80,16 @@ async def test_bedrock_is_asked_by_its_own_path_and_answers_whole(upstream, bedr
     assert answer.text == "Hi"
 
 
+async def test_what_claude_takes_is_known_by_amazons_names_too(upstream, bedrock):
+    upstream.enqueue(message("Hi"))
+
+    model = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    await bedrock.complete("hello", model=model, temperature=0.2)
+
+    sent = upstream.requests[0].json
+    assert (sent["temperature"], sent["max_tokens"]) == (0.2, 64000)
+
+
 async def test_bedrocks_binary_stream_is_read(upstream, bedrock):
     upstream.enqueue(bedrock_stream(*[event(e) for e in events_of(message_stream("Hel", "lo"))]))
 

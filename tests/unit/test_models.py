@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import scallion._models as models
 from scallion._models import model_info
+from scallion.costs import price
 
 DATA = json.loads(Path(models.__file__).with_name("data").joinpath("models.json").read_text())
 NAMES = [
@@ -98,6 +99,43 @@ def test_a_snapshot_that_differs_from_its_model_has_its_own_limits():
     assert old is not None
     assert new is not None
     assert (old.max_output_tokens, new.max_output_tokens) == (4_096, 16_384)
+
+
+def test_a_fine_tuned_model_has_the_limits_of_its_base():
+    tuned, base = model_info("ft:gpt-4o-mini-2024-07-18:acme::x1"), model_info("gpt-4o-mini")
+
+    assert tuned.id == "ft:gpt-4o-mini"
+    assert tuned.max_output_tokens == base.max_output_tokens > 0
+    assert tuned.context_window == base.context_window > 0
+    assert model_info("ft:gpt-4.1-2025-04-14:acme::x1").max_output_tokens == 32768
+    assert model_info("ft:no-such-model:acme::x1") is None
+    assert model_info("ft:") is None
+
+
+@pytest.mark.parametrize(
+    ("amazons", "claude"),
+    [
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5-20250929"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5-20250929"),
+        ("us-gov.anthropic.claude-3-haiku-20240307-v1:0:48k", "claude-3-haiku-20240307"),
+        ("global.anthropic.claude-opus-4-6-v1", "claude-opus-4-6"),
+        (
+            "arn:aws:bedrock:us-east-1:1:inference-profile/eu.anthropic.claude-opus-4-6-v1",
+            "claude-opus-4-6",
+        ),
+    ],
+)
+def test_amazons_names_of_claude_mean_the_same_model_at_a_price_of_its_own(amazons, claude):
+    usage = {"prompt_tokens": 1_000_000}
+
+    assert model_info(amazons, "anthropic") == model_info(claude, "anthropic")
+    there, here = (price(name, usage, provider="anthropic") for name in (amazons, claude))
+    assert (there.total, there.exact) == (here.total, False)
+
+
+def test_a_name_that_only_resembles_amazons_is_unknown():
+    assert model_info("us.anthropic.claude", "anthropic") is None
+    assert model_info("us.anthropic.claude-sonnet-4-5-v1:0", "openai") is None
 
 
 def test_every_listed_name_finds_its_own_entry_or_an_earlier_one():
