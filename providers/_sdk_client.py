@@ -291,7 +291,7 @@ class SDKClient(BaseLLMClient):
         try:
             whole = await read_whole(http, self.config.max_body_bytes)
         except Exception as error:  # noqa: BLE001 - made a typed one
-            failure = self.failed(error, request, request_id=request_id_of(http.headers))
+            failure = self.failed(error, request, http)
             raise failure from (None if failure is error else error)
         return self._whole(http, whole, request)
 
@@ -336,16 +336,10 @@ class SDKClient(BaseLLMClient):
 
     def _whole(self, http: Any, content: bytes, request: Request) -> Response:
         """A Response from a body that has been read."""
-        request_id = request_id_of(http.headers)
-        particulars: dict[str, Any] = {
-            "provider": self.name,
-            "model": request.model,
-            "request_id": request_id,
-        }
         try:
             answer = self._read(content)
         except ProviderError as error:
-            raise self.failed(error, request, request_id=request_id) from None
+            raise self.failed(error, request, http) from None
         except (ValueError, RecursionError) as error:
             came = what_came(content, http.headers.get("content-type", ""))
             malformed = MalformedResponseError(
@@ -353,18 +347,19 @@ class SDKClient(BaseLLMClient):
                 status_code=http.status_code,
                 body=excerpt(content),
             )
-            raise self.failed(malformed, request, request_id=request_id) from error
+            raise self.failed(malformed, request, http) from error
         failure = embedded_error(answer)
         if failure is not None:
-            refused = error_from_payload(failure, **particulars)
+            refused = error_from_payload(failure, provider=self.name, model=request.model)
             refused.partial = answer if answer.usage is not None else None
-            raise refused
+            raise self.failed(refused, request, http)
         if not answer.choices:
-            raise MalformedResponseError(
-                "the answer has no choices", body=answer.raw, partial=answer, **particulars
+            empty = MalformedResponseError(
+                "the answer has no choices", body=answer.raw, partial=answer
             )
+            raise self.failed(empty, request, http)
         answer.provider = self.name
-        answer.request_id = request_id
+        answer.request_id = request_id_of(http.headers)
         return Response.completed(answer, request)
 
     def _read(self, content: bytes) -> ModelResponse:
@@ -386,21 +381,20 @@ class SDKClient(BaseLLMClient):
             content = await source.read_body(self.config.max_body_bytes)
             if not looks_like_events(content):
                 error = self._no_stream(content, content_type)
-                raise self.failed(error, request, request_id=request_id)
+                raise self.failed(error, request, http)
             source = self._events(http, request, _at_once(content))  # mislabelled
         return Response.streaming(source, request, provider=self.name, request_id=request_id)
 
     def _events(
         self, http: Any, request: Request, pieces: AsyncIterator[bytes] | None
     ) -> EventStream:
-        request_id = request_id_of(http.headers)
         content_type = http.headers.get("content-type", "")
         return EventStream(
             http,
             self.event_decoder(request),
             pieces=pieces,
             max_event_bytes=self.config.max_event_bytes,
-            on_error=lambda error: self.failed(error, request, request_id=request_id),
+            on_error=lambda error: self.failed(error, request, http),
             on_other=lambda content: self._no_stream(content, content_type),
         )
 
@@ -436,22 +430,24 @@ class SDKClient(BaseLLMClient):
         """A request that is refused before sending."""
         return InvalidRequestError(message, provider=self.name, model=request.model)
 
-    def failed(
-        self, error: Exception, request: Request, *, request_id: str | None = None
-    ) -> ProviderError:
-        """The typed error for what an SDK or its HTTP client raised."""
+    def failed(self, error: Exception, request: Request, http: Any = None) -> ProviderError:
+        """The typed error for what an SDK or its HTTP client raised, after `http` if that came."""
         failure = error_from_exception(
             error, provider=self.name, model=request.model, now=request.context.clock.time()
         )
         failure.provider = failure.provider or self.name
         failure.model = failure.model or request.model
-        failure.request_id = failure.request_id or request_id
-        scrubber = self._scrubber(request)
+        if http is not None:
+            failure.request_id = failure.request_id or request_id_of(http.headers)
+        # What was sent has the tokens, too, that an SDK gets by itself.
+        scrubber = self._scrubber(
+            request, vars(error).get("request"), getattr(http, "_request", None)
+        )
         scrubber.error(error)
         scrubber.error(failure)
         return failure
 
-    def _scrubber(self, request: Request | None = None) -> Scrubber:
+    def _scrubber(self, request: Request | None = None, *sent: Any) -> Scrubber:
         """Some servers quote the key that they refuse, and HTTP clients the URL with a password."""
         config = self.config
         secrets: list[Any] = [config.api_key, os.environ.get(self.key_variable)]
@@ -461,6 +457,7 @@ class SDKClient(BaseLLMClient):
             secrets += [getattr(client, name, None) for name in _CLIENT_SECRETS]
             for name in ("_custom_headers", "_custom_query"):
                 held.append(hidden(name, getattr(client, name, None)))
+        held += [hidden("headers", getattr(each, "headers", None)) for each in sent]
         for each in held:
             if isinstance(each, dict):
                 secrets += [value for value in each.values() if isinstance(value, Secret)]

@@ -61,7 +61,7 @@ from support.upstream import (
 )
 from support.valkey import Valkey
 
-CANARY = "sk-canary-7f3a9c2e5b8d1f60"
+CANARY = "canary-7f3a9c2e5b8d1f60"
 ORGANIZATION = "org-canary9c2e5b8d1f607f3a"
 PASSWORD = "pass/canary-e5b8d1f607f3a9c2"
 SECRETS = (CANARY, ORGANIZATION, PASSWORD)
@@ -187,6 +187,13 @@ PLACES = {
             )
         )
     ),
+    "a token of Azure's": Place(
+        lambda url: openai(
+            client=openai_sdk.AsyncAzureOpenAI(
+                azure_ad_token_provider=given_later, azure_endpoint=url, api_version="v"
+            )
+        )
+    ),
     "anthropic api_key": Place(lambda url: anthropic(api_key=CANARY, base_url=url)),
     "anthropic auth_token": Place(lambda url: anthropic(auth_token=CANARY, base_url=url)),
     "anthropic client of one's own": Place(
@@ -220,7 +227,7 @@ def unauthorized(request):
 
 
 def abridged(request):
-    text = "Incorrect API key provided: sk-canar********1f60 (sk-...8d1f60)"
+    text = "Incorrect API key provided: canary-7********1f60 (can...8d1f60)"
     return error(401, message=text)
 
 
@@ -248,6 +255,11 @@ def error_in_a_200(request):
     ) if request.json.get("stream") else json_reply(body)  # fmt: skip
 
 
+def not_events(request):
+    body = f"<html>{echo(request)}</html>".encode()
+    return Reply.whole(body, headers={"content-type": "text/event-stream"})
+
+
 def redirected(request):
     return Reply.whole(b"", 302, headers={"location": f"http://127.0.0.1:1{request.target}"})
 
@@ -272,7 +284,7 @@ def error_after_content(request):
 
 FAILURES = [
     unauthorized, abridged, not_json, error_page, malformed, long_and_malformed, error_in_a_200,
-    redirected, broken_off, error_after_content,
+    not_events, redirected, broken_off, error_after_content,
 ]  # fmt: skip
 
 
