@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
-from scallion._accumulate import chunks_of
+from scallion._accumulate import BROKEN_OFF, chunks_of
 from scallion._response import Response
 from scallion.stores import Envelope
 from scallion.types import ChunkChoice, Delta, ModelResponse, StreamChunk
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 
-CUT_SHORT: Final = (None, "", "content_filter", "error")
+CUT_SHORT: Final = (None, "", "content_filter", *BROKEN_OFF)
 """Finish reasons of what is not whole. OpenRouter says `error`, also without an error beside it."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from scallion._accumulate import is_end
 from scallion.costs import price
 from scallion.types import Usage
 
@@ -59,7 +60,7 @@ def _is_whole(answer: ModelResponse, request: Request) -> bool:
     reasons = [choice.finish_reason for choice in answer.choices]
     wanted = request.params.get("n")
     enough = len(reasons) >= (wanted if isinstance(wanted, int) else 1)
-    return bool(counted) and enough and all(reason and reason != "error" for reason in reasons)
+    return bool(counted) and enough and all(map(is_end, reasons))
 
 
 def _status_of(attempt: Attempt) -> int:

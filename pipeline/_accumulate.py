@@ -30,6 +30,9 @@ _RARE = (
     "audio", "function_call", "provider_content", "model_extra",
 )  # fmt: skip
 
+BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
+"""Finish reasons that are none: OpenRouter's and vLLM's, SGLang's, DeepSeek's."""
+
 
 class Accumulator:
     """Adds chunks up. Linear in what it is given: all that grows is joined once, when asked for."""
@@ -62,9 +65,9 @@ class Accumulator:
 
     @property
     def finished(self) -> bool:
-        """Whether every choice that began has its finish reason; `error` is none."""
+        """Whether every choice that began came to its end."""
         reasons = [choice.finish_reason for choice in self._choices.values()]
-        return bool(reasons) and all(reason and reason != "error" for reason in reasons)
+        return bool(reasons) and all(map(is_end, reasons))
 
     @property
     def choice_count(self) -> int:
@@ -404,6 +407,11 @@ def has_content(chunk: StreamChunk) -> bool:
         ):
             return True
     return False
+
+
+def is_end(finish_reason: str | None) -> bool:
+    """Whether a choice that has this finish reason came to its end, and was not broken off."""
+    return bool(finish_reason) and finish_reason not in BROKEN_OFF
 
 
 def accumulate(chunks: Iterable[StreamChunk]) -> ModelResponse:

@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Struct
 
+from scallion._accumulate import BROKEN_OFF
 from scallion._response import Response
 from scallion._scrub import Scrubber
 from scallion._secrets import (
@@ -40,6 +41,7 @@ from scallion.exceptions import (
     InvalidRequestError,
     MalformedResponseError,
     ProviderError,
+    ServerError,
 )
 
 from ._base import BaseLLMClient
@@ -358,6 +360,11 @@ class SDKClient(BaseLLMClient):
                 "the answer has no choices", body=answer.raw, partial=answer
             )
             raise self.failed(empty, request, http)
+        broken_off = {choice.finish_reason for choice in answer.choices} & BROKEN_OFF
+        if broken_off:
+            broken = ServerError(f"the server broke the answer off: {', '.join(broken_off)}")
+            broken.partial = answer
+            raise self.failed(broken, request, http)
         answer.provider = self.name
         answer.request_id = request_id_of(http.headers)
         return Response.completed(answer, request)

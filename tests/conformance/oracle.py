@@ -51,6 +51,10 @@ def _request_id(exchange: Exchange, body: Any) -> str | None:
     return headers.get("request-id") or headers.get("x-request-id") or own
 
 
+# Finish reasons by which a server says that it did not finish.
+_BROKEN_OFF = {"error", "abort", "insufficient_system_resource"}
+
+
 def _whole(exchange: Exchange) -> Expected:
     text = exchange.body.decode("utf-8", "replace")
     try:
@@ -77,6 +81,8 @@ def _whole(exchange: Exchange) -> Expected:
         return Expected(error=error_class(None, error))
     if not choices:
         return Expected(error="MalformedResponseError")
+    if any(choice.get("finish_reason") in _BROKEN_OFF for choice in choices):
+        return Expected(error="ServerError")
     return Expected(answer=_openai_answer(body))
 
 
@@ -189,7 +195,8 @@ def _openai_stream(frames: list[dict[str, Any]]) -> Expected:
                 kind = "StreamInterruptedError"
             return Expected(error=kind, answer=partial)
     answer = _finish_openai(head, choices)
-    if not choices or not all(choice["finish_reason"] for choice in answer["choices"]):
+    reasons = [choice["finish_reason"] for choice in answer["choices"]]
+    if not reasons or not all(reasons) or _BROKEN_OFF.intersection(reasons):
         return Expected(error="StreamTruncatedError", answer=answer)
     return Expected(answer=answer, frames=frames)
 

@@ -215,6 +215,26 @@ async def test_another_bad_request_is_not_sent_again(upstream, llm):
 # ------------------------------------------------------------------------------ streams
 
 
+@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource"])
+@pytest.mark.parametrize("how", ["complete", "stream"])
+async def test_an_answer_that_the_server_broke_off_is_a_failure_to_be_tried_again(
+    upstream, llm, how, reason
+):
+    if how == "stream":
+        upstream.enqueue(completion_stream("Hel", finish=reason))
+        call = llm.stream("hello").collect()
+    else:
+        upstream.enqueue(completion("Hel", finish=reason))
+        call = llm.complete("hello")
+
+    with pytest.raises((ServerError, StreamTruncatedError)) as caught:
+        await call
+
+    assert caught.value.retryable
+    assert caught.value.partial.text == "Hel"
+    assert caught.value.model == "gpt-4o"
+
+
 @pytest.mark.parametrize("size", [None, *SIZES])
 async def test_a_stream_is_the_same_however_its_bytes_are_cut(upstream, llm, size):
     text = "Grüße, 世界 😀!"
