@@ -9,13 +9,13 @@ from scallion._lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._audit import audit as audit
-    from ._audit_sinks import JsonlSink as JsonlSink
-    from ._audit_sinks import SqliteSink as SqliteSink
+    from ._audit_jsonl import JsonlSink as JsonlSink
+    from ._audit_sqlite import SqliteSink as SqliteSink
     from ._budget import Remaining as Remaining
     from ._budget import budget as budget
-    from ._cache import CacheStats as CacheStats
     from ._cache import cache as cache
     from ._cache_key import request_key as request_key
+    from ._cache_layer import CacheStats as CacheStats
     from ._cost import cost as cost
     from ._fallback import Target as Target
     from ._fallback import fallback as fallback
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from ._timeout import timeout as timeout
 
 _HOME = {
-    "CacheStats": "_cache",
+    "CacheStats": "_cache_layer",
     "Entry": "_ledger",
-    "JsonlSink": "_audit_sinks",
+    "JsonlSink": "_audit_jsonl",
     "Ledger": "_ledger",
     "Remaining": "_budget",
     "RetryBudget": "_retry_budget",
-    "SqliteSink": "_audit_sinks",
+    "SqliteSink": "_audit_sqlite",
     "Target": "_fallback",
     "audit": "_audit",
     "budget": "_budget",

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import logging
 import math
-from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import msgspec
-from msgspec import Meta, Struct
-
-from scallion._layer import Layer, not_default
+from scallion._layer import not_default
 from scallion._opened import ask_apart
 from scallion._request import Context
 from scallion.exceptions import InvalidRequestError, LLMClientError
 from scallion.stores._protocol import as_store
 
 from ._cache_entry import Entry, answer_of, entry_for, envelope, replay
-from ._cache_flight import Flight
+from ._cache_flight import PATIENCE, Flight
 from ._cache_key import answerers, canonical, chooses_model, request_key
+from ._cache_layer import CacheLayer, CacheStats
 from ._cache_memory import Digests
-from ._cache_recording import Recordings, lists_itself
+from ._cache_recording import Recordings
 from ._cache_refresh import Refreshes
-from ._cache_shelf import LEASE, Seldom, Shelf
+from ._cache_shelf import Seldom, Shelf, lists_itself
 from ._cache_tape import Recorder
+from ._cache_wishes import NO_WISHES, wishes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from typing import Annotated
 
     from scallion._clock import Clock
     from scallion._outcome import Outcome
@@ -42,106 +37,17 @@ if TYPE_CHECKING:
 
     from ._cache_key import Answerer
     from ._cache_tape import Tape
-else:
-    from typing import Annotated
 
 Mode = Literal["read_write", "read_only", "write_only", "record", "record_new", "replay", "off"]
 
 READS: Final = frozenset({"read_write", "read_only", "record_new", "replay"})
 WRITES: Final = frozenset({"read_write", "write_only", "record", "record_new"})
 RECORDINGS: Final = frozenset({"record", "record_new", "replay"})
+FLIES: Final = READS & WRITES
+GIVEN_UP: Final = ("cancelled", "closed", "abandoned")
+NOBODY: Final[list[Answerer]] = []
 UNKEYED: Final = (LLMClientError, TypeError, ValueError, OverflowError, RecursionError)
 """What a key cannot be made of. The provider says better what is wrong with such a request."""
-
-
-class CacheStats(Struct):
-    """What a cache has done so far.
-
-    Attributes:
-        hits: Calls answered from the store.
-        stale: Those of the hits whose answer was past its `ttl`.
-        sampled: Those of the hits whose call samples: the model might have answered otherwise.
-        joined: Calls answered by an equal call that was under way in this process.
-        misses: Calls that were sent on because there was no answer, or none was wanted.
-        bypassed: Calls that it left alone (`mode="off"`, `sampled=False`, no key).
-        stored: Answers that were stored.
-        refreshed: Those of the stored that replaced one past its `ttl`, in the background.
-    """
-
-    hits: int = 0
-    stale: int = 0
-    sampled: int = 0
-    joined: int = 0
-    misses: int = 0
-    bypassed: int = 0
-    stored: int = 0
-    refreshed: int = 0
-
-
-class CacheLayer(Layer):
-    """What `cache()` returns: the layer, and what it has done.
-
-    Attributes:
-        stats: Its counts.
-    """
-
-    __slots__ = ("_refreshes", "_shelf", "stats")
-
-    def __init__(
-        self,
-        arguments: dict[str, Any],
-        run: Any,
-        stats: CacheStats,
-        shelf: Shelf,
-        refreshes: Refreshes,
-    ) -> None:
-        super().__init__("cache", __name__, arguments, run)
-        self.stats = stats
-        self._shelf = shelf
-        self._refreshes = refreshes
-
-    @property
-    def store(self) -> Store:
-        """Where the answers are."""
-        return self._shelf.store
-
-    @property
-    def store_failures(self) -> int:
-        """How often the store failed."""
-        return self._shelf.failures
-
-    async def aclose(self) -> None:
-        """Finish what is still to be refreshed and stored, and close the store's connections.
-
-        Refreshes that take longer than ten seconds are cancelled.
-        """
-        await self._refreshes.aclose()
-        await self._shelf.store.aclose()
-
-    def __reduce__(self) -> Any:
-        cipher = self.arguments.get("cipher")
-        if type(cipher).__module__.partition(".")[0] == "cryptography":
-            from pickle import PicklingError
-
-            raise PicklingError(
-                "cache(cipher=…) has its key in it, which does not go into a pickle: pass a cipher "
-                "of your own that fetches its key on each machine"
-            )
-        return super().__reduce__()
-
-
-class Wishes(Struct, frozen=True, forbid_unknown_fields=True):
-    """What one call wants of the cache: its `cache={…}`.
-
-    Attributes:
-        no_cache: Ask anew, and store the answer.
-        no_store: Do not store the answer.
-        max_age: Take no answer that is older, in seconds.
-    """
-
-    no_cache: bool = False
-    no_store: bool = False
-    max_age: Annotated[float, Meta(ge=0)] | None = None
 
 
 def cache(
@@ -274,7 +180,7 @@ def cache(
     async def middleware(request: Request, call_next: Handler) -> Response:
         wishes = NO_WISHES
         if "cache" in request.params:
-            wishes, request = _wishes(request)
+            wishes, request = wishes_of(request)
         name, stack = None, NOBODY
         if mode != "off" and (sampled or _settled(request)):
             name, stack = name_of(request, call_next)
@@ -298,55 +204,61 @@ def cache(
                 anew = True
         if mode == "replay":
             raise await recordings.miss(canonical(request, ignore=left_out, stack=stack), clock)
-        alone = anew or wishes.no_store or not single_flight or mode != "read_write"
+        alone = anew or wishes.no_store or not single_flight or mode not in FLIES
         if not alone and name not in request.context.state.get(leading, ()):
-            return await fly(name, request, call_next)
+            return await fly(name, request, call_next, stack)
         stats.misses += 1
         response = await call_next(request)
         if mode not in WRITES or wishes.no_store:
             return response
-        if recording:
-            shown = canonical(request, ignore=left_out, stack=stack)
-            return take_down(name, response, shown)
-        return response.on_settle(partial(keep, name))
+        return keep(name, request, response, stack)
 
-    def take_down(name: str, response: Response, shown: dict[str, Any]) -> Response:
-        recorder = Recorder(response)
+    def keep(name: str, request: Request, response: Response, stack: list[Answerer]) -> Response:
+        make, clock = maker(request, response, stack), request.context.clock
+        return response.on_settle(lambda outcome: put(name, make(outcome), None, clock))
 
-        def settled(outcome: Outcome) -> None:
-            clock = outcome.request.context.clock
-            if put(name, entry_for(outcome, shown, recorder.tape()), None, clock):
-                recordings.note(name, clock)
+    def maker(
+        request: Request, response: Response, stack: list[Answerer]
+    ) -> Callable[[Outcome], Entry | None]:
+        """What makes the entry of a response, once it has ended."""
+        if not recording:
+            return entry_for
+        shown = canonical(request, ignore=left_out, stack=stack)
+        recorder = Recorder(response, timing=timing or not lists_itself(shelf.store))
+        return lambda outcome: entry_for(outcome, shown, recorder.tape())
 
-        return response.on_settle(settled)
-
-    def keep(name: str, outcome: Outcome) -> None:
-        put(name, entry_for(outcome), None, outcome.request.context.clock)
-
-    def put(name: str, entry: Entry | None, lease: Lease | None, clock: Clock) -> bool:
+    def put(
+        name: str, entry: Entry | None, lease: Lease | None, clock: Clock, *, failed: bool = False
+    ) -> bool:
         """Store what a call left, give back its lease, and say whether it left anything."""
         data = None if entry is None else shelf.seal(entry)
         if data is not None and len(data) > max_bytes and not recording:
             data = None
         if data is not None:
             stats.stored += 1
-        shelf.finish(name, data, lease, clock)
+        shelf.finish(name, data, lease, clock, failed=failed)
+        if data is not None and recording:
+            recordings.note(name, clock)
         return data is not None
 
-    async def fly(name: str, request: Request, call_next: Handler) -> Response:
+    async def fly(
+        name: str, request: Request, call_next: Handler, stack: list[Answerer]
+    ) -> Response:
         clock = request.context.clock
         place = (asyncio.get_running_loop(), name)
         deadline = clock.now() + wait
-        while (other := flights.get(place)) is not None:
-            try:
-                entry = await other.landed(clock, deadline)
-            except builtins.TimeoutError:
-                stats.misses += 1
-                return (await call_next(request)).on_settle(partial(keep, name))
+        failures, alone = 0, False
+        while not alone and (other := flights.get(place)) is not None:
+            entry = await other.landed(clock, deadline)
             answer = None if entry is None else answer_of(entry)
-            if answer is not None:
+            if entry is not None and answer is not None:
                 stats.joined += 1
-                return give(answer, request)
+                return give(answer, request, entry.tape)
+            failures += other.failed
+            alone = failures >= PATIENCE or clock.now() >= deadline
+        if alone:
+            stats.misses += 1
+            return keep(name, request, await call_next(request), stack)
         flight, end = lead(place, request)
         try:
             found = await shelf.find_or_lease(name, clock, max(0.0, deadline - clock.now()))
@@ -354,16 +266,22 @@ def cache(
                 answer = answer_of(found)
                 if answer is not None:
                     stats.hits += 1
-                    end(found, store=False)
-                    return give(answer, request)
+                    end(found)
+                    return give(answer, request, found.tape)
             elif found is not None:
-                hold(flight, found, clock)
+                flight.hold(found, shelf, clock)
             stats.misses += 1
             response = await call_next(request)
-        except BaseException:
-            end(None, store=False)
+            make = maker(request, response, stack)
+        except BaseException as error:
+            end(None, failed=isinstance(error, Exception))
             raise
-        return response.on_settle(lambda outcome: end(entry_for(outcome), store=True))
+
+        def settled(outcome: Outcome) -> None:
+            entry = make(outcome)
+            end(entry, store=True, failed=entry is None and outcome.status not in GIVEN_UP)
+
+        return response.on_settle(settled)
 
     def lead(
         place: tuple[asyncio.AbstractEventLoop, str], request: Request
@@ -374,28 +292,18 @@ def cache(
         led: set[str] = request.context.state.setdefault(leading, set())
         led.add(name)
 
-        def end(entry: Entry | None, *, store: bool) -> bool:
-            if not flight.end(entry):
+        def end(entry: Entry | None, *, store: bool = False, failed: bool = False) -> bool:
+            if not flight.end(entry, failed=failed):
                 return False
             led.discard(name)
             if flights.get(place) is flight:
                 del flights[place]
-            if store or flight.lease is not None:
-                return put(name, entry if store else None, flight.lease, request.context.clock)
-            return False
+            if not store and flight.lease is None:
+                return False
+            clock = request.context.clock
+            return put(name, entry if store else None, flight.lease, clock, failed=failed)
 
         return flight, end
-
-    def hold(flight: Flight, lease: Lease, clock: Clock) -> None:
-        """Keep a lease as long as the flight goes on."""
-        flight.lease = lease
-
-        def renew() -> None:
-            if not flight.ended:
-                flight.timer = clock.call_at(clock.now() + LEASE / 3, renew)
-                shelf.renew(lease, clock)
-
-        flight.timer = clock.call_at(clock.now() + LEASE / 3, renew)
 
     def refresh(name: str, request: Request, call_next: Handler) -> None:
         """Ask anew in the background, unless somebody does already."""
@@ -413,7 +321,7 @@ def cache(
             lease = await shelf.lease(name, clock)
             if lease is None:
                 return  # another process is at it
-            hold(flight, lease, clock)
+            flight.hold(lease, shelf, clock)
             # Whoever had the lease before may have been first.
             entry = await shelf.find(name, clock)
             if entry is None or clock.time() - entry.at > fresh_for:
@@ -429,29 +337,9 @@ def cache(
             refreshed = end(entry_for(outcome), store=True)
             stats.refreshed += refreshed
 
-        refreshes.start(name, work, lambda: end(None, store=False), clock)
+        refreshes.start(name, work, lambda: end(None), clock)
 
     return CacheLayer(given, middleware, stats, shelf, refreshes)
-
-
-NO_WISHES: Final = Wishes()
-NOBODY: Final[list[Answerer]] = []
-
-
-def _wishes(request: Request) -> tuple[Wishes, Request]:
-    """What a call wants of the cache, and the call without that."""
-    params = dict(request.params)
-    asked = params.pop("cache")
-    if not isinstance(asked, Mapping):
-        raise InvalidRequestError(
-            f'cache= takes a dict like {{"no_cache": True}}, not {type(asked).__name__}'
-        )
-    try:
-        wishes = msgspec.convert(dict(asked), Wishes)
-    except msgspec.ValidationError as error:
-        known = ", ".join(Wishes.__struct_fields__)
-        raise InvalidRequestError(f"cache={asked!r}: {error}. It knows {known}") from None
-    return wishes, request.replace(params=params)
 
 
 def _settled(request: Request) -> bool:

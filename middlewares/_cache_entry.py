@@ -32,7 +32,8 @@ class Entry(Struct, omit_defaults=True):
 
     Attributes:
         answer: The answer's JSON.
-        at: When it was given, in seconds since the epoch.
+        at: When it was given, in seconds since the epoch. Recordings have none: it does not matter
+            there, and would be another one each time.
         provider: Who gave it.
         request_id: The provider's id of the request that was answered.
         request: The canonical request, where calls are recorded.
@@ -40,7 +41,7 @@ class Entry(Struct, omit_defaults=True):
     """
 
     answer: msgspec.Raw
-    at: float
+    at: float = 0.0
     provider: str | None = None
     request_id: str | None = None
     request: dict[str, Any] | None = None
@@ -71,7 +72,7 @@ def entry_for(
         tape = None  # its chunks may have the secret in pieces, in which nobody would see it
     return Entry(
         answer=msgspec.Raw(encoded),
-        at=outcome.request.context.clock.time(),
+        at=outcome.request.context.clock.time() if recorded is None else 0.0,
         provider=answer.provider,
         request_id=answer.request_id,
         request=recorded,

@@ -10,9 +10,10 @@ import msgspec
 
 from scallion.exceptions import CacheMissError
 
+from ._cache_shelf import lists_itself
+
 if TYPE_CHECKING:
     from scallion._clock import Clock
-    from scallion.stores import Store
 
     from ._cache_shelf import Shelf
 
@@ -88,11 +89,6 @@ class Recordings:
     async def _write(self) -> None:
         names = sorted([*await self._names()][-MOST:])
         await self._shelf.store.set(self._name, msgspec.json.encode(names))
-
-
-def lists_itself(store: Store | None) -> bool:
-    """Whether a store is a cassette, which people read."""
-    return hasattr(type(store), "keys")
 
 
 def _lines(request: dict[str, Any]) -> list[str]:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 LEASE: Final = 15.0
 """Seconds after which a process that died is taken to have died. Renewed while it works."""
 
+FAILED: Final = b"failed"
+"""What stands in the place of an entry for a moment when the call that was to make it failed."""
+
+FAILED_FOR: Final = 1.0
+"""Seconds: longer than the longest pause of those who look for an entry."""
+
 WARN_EVERY: Final = 60.0
 
 
@@ -70,12 +76,14 @@ class Shelf:
         return None if data is None else self._sealer.open(data)
 
     async def find_or_lease(self, name: str, clock: Clock, wait: float) -> Entry | Lease | None:
-        """The entry, or the right to make it; `None` if somebody else takes too long over it."""
+        """The entry, or the right to make it; `None` if somebody else failed, or takes too long."""
         try:
             for _ in range(2):
                 found = await follow(self.store, name, ttl=LEASE, wait=wait, clock=clock)
                 if not isinstance(found, bytes):
                     return found
+                if found == FAILED:
+                    return None
                 entry = self._sealer.open(found)
                 if entry is not None:
                     return entry
@@ -97,8 +105,19 @@ class Shelf:
         """The bytes of an entry."""
         return self._sealer.seal(entry)
 
-    def finish(self, name: str, data: bytes | None, lease: Lease | None, clock: Clock) -> None:
-        """Store what a call left, if anything, and let others go on then."""
+    def finish(
+        self,
+        name: str,
+        data: bytes | None,
+        lease: Lease | None,
+        clock: Clock,
+        *,
+        failed: bool = False,
+    ) -> None:
+        """Store what a call left, if anything, and let others go on then.
+
+        If it has failed, all who wait for its lease are told, and not one after the other.
+        """
         if data is not None:
             # Until it is written, it is found here.
             self._pending[name] = data
@@ -107,6 +126,8 @@ class Shelf:
             try:
                 if data is not None:
                     await self.store.set(name, data, ttl=self._ttl)
+                elif failed and lease is not None and not lists_itself(self.store):
+                    await self.store.set(name, FAILED, ttl=FAILED_FOR)
             finally:
                 if self._pending.get(name) is data:
                     self._pending.pop(name, None)
@@ -145,3 +166,8 @@ class Shelf:
             if self._strict:
                 raise
             self.failed(error, clock)
+
+
+def lists_itself(store: Store | None) -> bool:
+    """Whether a store is a cassette, which people read."""
+    return hasattr(type(store), "keys")

@@ -22,11 +22,12 @@ class Tape(Struct, omit_defaults=True):
     Attributes:
         said: The chunks: a dict, without what it has in common with the first one; or only its
             text, if it has nothing else.
-        at: When each came, in seconds after the Response was there.
+        at: When each came, in seconds after the Response was there. A cassette has that only where
+            it is to be replayed, because it is never the same twice.
     """
 
     said: list[Any]
-    at: list[float]
+    at: list[float] = []
 
     def chunks(self) -> list[StreamChunk]:
         """The chunks.
@@ -40,10 +41,11 @@ class Tape(Struct, omit_defaults=True):
 
 
 class Recorder:
-    """Takes down the chunks of a Response as they pass."""
+    """Takes down the chunks of a Response as they pass, and with `timing` when they do."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, *, timing: bool) -> None:
         self._clock = response.request.context.clock
+        self._timing = timing
         self._began = self._clock.now()
         self._passed: list[dict[str, Any]] = []
         self._at: list[float] = []
@@ -62,7 +64,7 @@ class Recorder:
             own = {n: v for n, v in chunk.items() if n not in common or common[n] != v}
             text = _only_text(own)
             said.append(own if text is None else text)
-        return Tape(said, self._at)
+        return Tape(said, self._at if self._timing else [])
 
     def _take(self, chunk: StreamChunk) -> StreamChunk:
         if chunk.restarted:  # what came before is void

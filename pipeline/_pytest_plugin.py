@@ -14,7 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .middlewares._cache import CacheLayer, Mode
+    from .middlewares._cache import Mode
+    from .middlewares._cache_layer import CacheLayer
 
 MODES: Final[dict[str, Mode]] = {"none": "replay", "new": "record_new", "all": "record"}
 

@@ -9,7 +9,7 @@ import asyncio
 import sys
 
 from scallion import build_pipeline, stores
-from scallion.middlewares import _cache, _cache_shelf, cache
+from scallion.middlewares import _cache_flight, _cache_shelf, cache
 from scallion.providers import openai
 
 LEASE = 1.0
@@ -17,7 +17,7 @@ LEASE = 1.0
 
 
 async def main(backend: str, place: str, url: str, calls: str, question: str) -> None:
-    _cache.LEASE = _cache_shelf.LEASE = LEASE
+    _cache_flight.LEASE = _cache_shelf.LEASE = LEASE
     store = getattr(stores, backend)(place)
     provider = openai(api_key="key", base_url=f"{url}/v1")
     await provider.warm_up()

@@ -13,8 +13,8 @@ from scallion._clock import Clock
 from scallion.middlewares import fallback
 from scallion.middlewares._cache import cache
 from scallion.middlewares._cache_key import request_key
-from scallion.middlewares._cache_shelf import LEASE
-from scallion.stores import Lease, follow, memory, sqlite
+from scallion.middlewares._cache_shelf import FAILED_FOR, LEASE
+from scallion.stores import Lease, cassette, follow, memory, sqlite
 from scallion.testing import ManualClock
 from scallion.types import Choice, Message, ModelResponse, StreamChunk
 from support.cancelling import at_every_await
@@ -226,6 +226,59 @@ async def test_an_error_is_the_leaders_own_and_the_next_one_tries():
     assert len(provider.asked) == 3
 
 
+class Slow(Provider):
+    """Takes ten seconds for each step."""
+
+    async def __call__(self, request):
+        self.asked.append(request)
+        step = self.script.pop(0) if self.script else self.last
+        await request.context.clock.sleep(10)
+        if isinstance(step, BaseException):
+            raise step
+        return Response.completed(step, request)
+
+
+@pytest.mark.parametrize("last", [e.ServerError("no"), FILTERED], ids=["errors", "filtered"])
+async def test_nobody_waits_for_more_than_two_calls_that_fail(last):
+    clock, provider = ManualClock(), Slow()
+    provider.last = last
+    layer = cache()
+    llm = pipeline(provider, layer, clock=clock)
+    calls = [asyncio.create_task(llm.complete("hi")) for _ in range(20)]
+    for asked in (1, 2, 20):
+        await turns()
+        assert len(provider.asked) == asked
+        await clock.advance(10)
+    assert all(call.done() for call in calls)
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert {getattr(r, "text", str(r)) for r in results} == {getattr(last, "text", str(last))}
+    assert layer.stats.misses == 20
+
+
+async def test_after_one_failure_the_next_call_is_for_all():
+    clock, provider = ManualClock(auto=True), Slow(e.ServerError("no"))
+    provider.last = answer("Hi")
+    llm = pipeline(provider, cache(), clock=clock)
+    calls = [asyncio.create_task(llm.complete("hi")) for _ in range(20)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(r, ModelResponse) for r in results) == 19
+    assert len(provider.asked) == 2
+
+
+async def test_those_who_give_up_hand_over_one_by_one():
+    provider = Provider()
+    llm = pipeline(provider, cache())
+    calls = [asyncio.create_task(llm.complete("hi")) for _ in range(20)]
+    for number, call in enumerate(calls[:10], start=1):
+        await turns()
+        assert len(provider.asked) == number
+        call.cancel()
+    await turns()
+    provider.gate.set()
+    assert [(await call).text for call in calls[10:]] == ["Hi"] * 10
+    assert len(provider.asked) == 11
+
+
 async def test_what_is_not_stored_is_not_handed_to_others():
     provider = Provider(FILTERED, held=False)
     llm = pipeline(provider, cache())
@@ -358,6 +411,73 @@ async def test_another_process_takes_over_when_the_leader_is_cancelled(backend):
         await until(lambda: len(provider.asked) == 2)
         provider.gate.set()
         assert (await follower).text == "Hi"
+
+
+async def test_when_the_leader_fails_each_of_the_other_processes_asks_once(backend):
+    provider = Provider(e.ServerError("no"))
+    stores = [backend.store() for _ in range(5)]
+    pipelines = [pipeline(provider, cache(store)) for store in stores]
+    leader = asyncio.create_task(pipelines[0].complete("hi"))
+    await until(lambda: provider.asked)
+    calls = [asyncio.create_task(p.complete("hi")) for p in pipelines[1:] for _ in range(5)]
+    await asyncio.sleep(0.05)
+    assert len(provider.asked) == 1
+    gate, provider.gate = provider.gate, asyncio.Event()
+    gate.set()
+    # And not one after the other: none of their calls has ended yet.
+    await until(lambda: len(provider.asked) == 5)
+    await asyncio.sleep(0.05)
+    provider.gate.set()
+    assert {(await call).text for call in calls} == {"Hi"}
+    with pytest.raises(e.ServerError):
+        await leader
+    for store in stores:
+        await store.aclose()
+
+
+async def test_a_failure_is_forgotten_after_a_moment(backend):
+    provider = Provider(e.ServerError("no"), held=False)
+    stores, (one, other) = await in_two_processes(backend, provider)
+    async with stores[0], stores[1]:
+        with pytest.raises(e.ServerError):
+            await one.complete("hi")
+        await stores[0].balance("any")  # which waits for what the call left to be done
+        backend.pass_time(FAILED_FOR + 0.1)
+        provider.gate.clear()
+        calls = [asyncio.create_task(p.complete("hi")) for p in (one, other)]
+        await until(lambda: len(provider.asked) == 2)
+        await asyncio.sleep(0.05)
+        provider.gate.set()
+        await asyncio.gather(*calls)
+    assert len(provider.asked) == 2
+
+
+@pytest.mark.parametrize("mode", ["read_write", "record_new"])
+async def test_a_failure_leaves_nothing_in_a_cassette(tmp_path, mode):
+    provider = Provider(e.ServerError("no"), held=False)
+    path = tmp_path / "tape.json"
+    llm = pipeline(provider, cache(cassette(path), mode=mode))
+    with pytest.raises(e.ServerError):
+        await llm.complete("hi")
+    assert not path.exists()
+    assert (await llm.complete("hi")).text == "Hi"
+
+
+async def test_what_is_missing_is_recorded_once_for_equal_calls(backend):
+    provider = Provider([[STOP]])
+    layer = cache(backend.store(), mode="record_new")
+    async with pipeline(provider, layer) as llm:
+        leader = asyncio.create_task(read(llm))
+        await until(lambda: provider.asked)
+        calls = [asyncio.create_task(ask("hi")) for ask in [llm.complete] * 9]
+        await asyncio.sleep(0.05)
+        provider.gate.set()
+        assert {(await call).text for call in [leader, *calls]} == {"Hi"}
+    assert (len(provider.asked), layer.stats.stored) == (1, 1)
+    replaying = pipeline(provider, cache(backend.store(), mode="replay"))
+    async with replaying as llm, llm.stream("hi") as stream:
+        assert [chunk.content async for chunk in stream] == ["", "Hi", None]
+    assert len(provider.asked) == 1
 
 
 async def test_another_process_takes_over_when_the_leader_dies(backend):

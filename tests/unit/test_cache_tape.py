@@ -94,9 +94,11 @@ async def test_in_the_file_most_chunks_are_their_text(tmp_path):
     assert all("id" not in each for each in said[1:] if isinstance(each, dict))
 
 
-async def test_its_timing_is_replayed_if_asked():
-    clock, store = ManualClock(auto=True), memory()
-    recording = cache(store, mode="record")
+@pytest.mark.parametrize("where", ["memory", "cassette"])
+async def test_its_timing_is_replayed_if_asked(tmp_path, where):
+    clock = ManualClock(auto=True)
+    store = memory() if where == "memory" else cassette(tmp_path / "tape.json")
+    recording = cache(store, mode="record", timing=where == "cassette")
     await read(build_pipeline([recording], provider=provider(clock), model="m", clock=clock))
     began = clock.now()
     replaying = cache(store, mode="replay", timing=True)
@@ -192,7 +194,7 @@ def test_any_chunks_come_back_as_they_were(deltas):
     passed = [chunk(ChunkChoice(delta=delta)) for delta in deltas]
     recorder = Recorder.__new__(Recorder)
     recorder._streams, recorder._clock, recorder._began = True, ManualClock(), 0.0
-    recorder._passed, recorder._at = [], []
+    recorder._passed, recorder._at, recorder._timing = [], [], True
     for each in passed:
         recorder._take(each)
     tape = recorder.tape()
