@@ -106,10 +106,11 @@ class Scrubber:
         kind = type(value).__name__
         if kind == "URL":
             return type(value)(self.text(without_query_secrets(value)))
+        if kind == "Headers":
+            pairs = value.multi_items()
+            return type(value)([(name, self._named(name, item, depth)) for name, item in pairs])
         if isinstance(value, Mapping):
-            pairs = value.multi_items() if kind == "Headers" else value.items()
-            masked = [(name, self._named(str(name), item, depth)) for name, item in pairs]
-            return type(value)(masked) if kind == "Headers" else dict(masked)
+            return {name: self._named(str(name), item, depth) for name, item in value.items()}
         if hasattr(value, "_fields"):
             return value._make(map(self._named, value._fields, value, repeat(depth)))
         if kind not in ("Request", "Response"):
