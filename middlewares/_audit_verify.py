@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ._audit_chain import Check, Link
-from ._audit_sinks import parse_link, read_anchor, rotated
+from ._audit_files import parse_link, read_anchor, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

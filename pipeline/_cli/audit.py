@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the file. Returns the exit code."""
-    from scallion.middlewares._audit_sinks import parse_link
+    from scallion.middlewares._audit_files import parse_link
     from scallion.middlewares._audit_verify import verify
 
     try:

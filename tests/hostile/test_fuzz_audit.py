@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scallion.__main__ import main
 from scallion.middlewares import JsonlSink, SqliteSink
 from scallion.middlewares._audit_chain import DIGEST
-from scallion.middlewares._audit_sinks import anchor_of
+from scallion.middlewares._audit_files import anchor_of
 from scallion.middlewares._audit_verify import verify
 
 DEEP = b'{"seq":1,"prev":"' + b"0" * 64 + b'","x":' + b"[" * 100_000

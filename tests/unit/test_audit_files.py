@@ -19,8 +19,9 @@ from scallion import build_pipeline
 from scallion.__main__ import main
 from scallion.middlewares import JsonlSink, SqliteSink, audit
 from scallion.middlewares._audit_chain import Link
-from scallion.middlewares._audit_sinks import as_sink, parse_link
+from scallion.middlewares._audit_files import parse_link
 from scallion.middlewares._audit_verify import verify
+from scallion.middlewares._audit_writer import as_sink
 from scallion.providers import fake
 
 
