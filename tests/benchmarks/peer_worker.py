@@ -214,13 +214,13 @@ async def scallion_extras(root: str, rounds: int) -> dict[str, float]:
     from scallion.tokens import count_message_tokens
     from scallion.types import Usage
 
-    usage = Usage(prompt_tokens=1_000, completion_tokens=200)
+    usage, history = Usage(prompt_tokens=1_000, completion_tokens=200), replies.agent_messages()
     llm = build_pipeline(
         [cache()], provider=openai(api_key="sk-local", base_url=f"{root}/openai"), model=MODEL
     )
     return await _extras(
         lambda: price(MODEL, usage),
-        lambda: count_message_tokens(replies.agent_messages(), MODEL),
+        lambda: count_message_tokens(history, MODEL),
         lambda: llm.complete(SHORT),
         rounds,
     )
@@ -232,9 +232,10 @@ async def litellm_extras(root: str, rounds: int) -> dict[str, float]:
     # Its cache imports this on the way, and its package does not ask for it.
     sys.modules.setdefault("soundfile", ModuleType("soundfile"))
     library.cache = library.Cache(type="local")
+    history = replies.agent_messages()
     return await _extras(
         lambda: library.cost_per_token(MODEL, prompt_tokens=1_000, completion_tokens=200),
-        lambda: library.token_counter(MODEL, messages=replies.agent_messages()),
+        lambda: library.token_counter(MODEL, messages=history),
         lambda: library.acompletion(
             model=f"openai/{MODEL}", messages=SHORT, api_base=f"{root}/openai",
             api_key="sk-local", caching=True,
@@ -300,9 +301,10 @@ async def measure(name: str, root: str, rounds: int) -> dict[str, float]:
     for at_once in (1, 64, 256):
         calls = max(at_once * 3, 100)
         figures[f"calls/s, {at_once} at once"] = await rate(complete, at_once, calls, rounds)
+    # Before those that only some have.
+    figures["memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if name in EXTRAS:
         figures |= await EXTRAS[name](root, rounds)
-    figures["memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return figures
 
 

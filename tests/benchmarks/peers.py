@@ -86,10 +86,11 @@ def installed(names: Iterable[str], folder: Path) -> dict[str, Path]:
         first, *more = package.split()
         place = folder / Path(first).name.partition("[")[0]
         pythons[name] = place / "bin/python"
-        if pythons[name].exists():
+        if not pythons[name].exists():
+            venv.create(place, with_pip=False)
+        elif first != str(ROOT):  # what changes between two runs is Scallion
             continue
         print(f"installing {package} …", file=sys.stderr, flush=True)
-        venv.create(place, with_pip=False)
         pip = [sys.executable, "-m", "pip", "--python", str(pythons[name])]
         subprocess.run([*pip, "install", "--quiet", "--compile", first, *more], check=True)
     return pythons
