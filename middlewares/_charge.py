@@ -44,11 +44,13 @@ def charge_of(attempt: Attempt, request: Request, prices: PriceTable) -> Charge:
         # A body that could not be read has a status too, and it is no error's.
         rejected = attempt.status == "failed" and _status_of(attempt) >= 400
         return Charge(None, price_of(NOTHING, attempt, prices), rejected)
-    usage = answer.usage
-    if usage is None or not (attempt.status == "completed" or _is_whole(answer, request)):
-        usage = estimated_usage(answer, request)
+    usage, exact = answer.usage, attempt.exact
+    whole = attempt.status == "completed" or _is_whole(answer, request)
+    # No prompt is empty: a server that says so does not count.
+    if usage is None or not whole or (usage.prompt_tokens == 0 and usage.cost is None):
+        usage, exact = estimated_usage(answer, request), False
     cost = price_of(usage, attempt, prices)
-    return Charge(usage, cost, attempt.exact and cost is not None and cost.exact)
+    return Charge(usage, cost, exact and cost is not None and cost.exact)
 
 
 def _is_whole(answer: ModelResponse, request: Request) -> bool:

@@ -58,7 +58,8 @@ class Accumulator:
                 self._note_head(chunk)
             state.add(choice)
         if chunk.usage is not None:
-            self.usage = chunk.usage
+            if self.usage is None or is_count(chunk.usage):
+                self.usage = chunk.usage
             self._note_head(chunk)
         if chunk.model_extra is not None or not chunk.choices:
             self._note_head(chunk)
@@ -404,9 +405,16 @@ def has_content(chunk: StreamChunk) -> bool:
             or delta.audio
             or delta.function_call
             or delta.annotations
+            or (delta.model_extra is not None and delta.model_extra.get("images"))  # OpenRouter's
         ):
             return True
     return False
+
+
+def is_count(usage: Usage) -> bool:
+    """Whether a usage says anything: some servers send zeros where they do not count."""
+    counts = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+    return any(counts) or usage.cost is not None
 
 
 def is_end(finish_reason: str | None) -> bool:

@@ -14,7 +14,7 @@ from scallion.costs import PriceTable, price
 from scallion.exceptions import StreamInterruptedError
 from scallion.middlewares import Ledger, cache, cost, fallback, retry
 from scallion.testing import ManualClock
-from support.upstream import CUT, error, message_stream
+from support.upstream import CUT, completion_stream, error, message_stream, sse
 from support.world import MODELS, Mode
 
 
@@ -136,6 +136,38 @@ async def test_an_unknown_model_has_no_cost_one_warning_and_never_a_silent_zero(
     assert (first.cost, second.cost) == (None, None)
     assert (books.ledger.unpriced, books.total) == (2, 0)
     assert [entry.cost for entry in books.entries] == [None, None]
+
+
+ZEROS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+
+@pytest.mark.parametrize("usage", [ZEROS, {}], ids=["zeros", "empty"])
+async def test_a_server_that_counts_nothing_is_billed_by_estimate_and_never_at_zero(
+    world, mode, usage
+):
+    world.says(openai=mode.good("openai", "Hello there", model="gpt-4o", usage=usage))
+    books = cost()
+    await mode.ask(world.pipeline(books))
+
+    (entry,) = books.entries
+    assert entry.cost > 0
+    assert entry.usage.completion_tokens == 2
+    assert not entry.exact
+
+
+async def test_an_empty_count_behind_the_real_one_changes_nothing(world):
+    events = [
+        sse({"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}),
+        sse({"choices": [], "usage": openai_usage(5, 2)}),
+        sse({"choices": [], "usage": ZEROS}),
+        b"data: [DONE]\n\n",
+    ]
+    world.says(openai=completion_stream(*events, finish=None))
+    books = cost()
+    answer = await Mode("stream").ask(world.pipeline(books))
+
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (5, 2)
+    assert books.entries[0].exact
 
 
 async def test_a_ledger_holds_failures_an_abort_and_a_hit_marked_as_what_they_are(world, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scallion._accumulate import Accumulator, accumulate, chunks_of
+from scallion._accumulate import Accumulator, accumulate, chunks_of, has_content
 from scallion.types import (
     Choice,
     ChunkChoice,
@@ -768,3 +768,11 @@ def test_the_time_to_add_up_grows_as_the_stream_does():
 
     # Eight times as long takes eight times as long; quadratic growth would take 64.
     assert seconds(long) < 24 * seconds(short)
+
+
+def test_an_image_that_comes_in_a_stream_is_content():
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}
+
+    assert has_content(StreamChunk.of("", model_extra={"images": [image]}))
+    assert not has_content(StreamChunk.of("", model_extra={"images": []}))
+    assert not has_content(StreamChunk.of("", model_extra={"channel": "x"}))
