@@ -68,7 +68,7 @@ def entry_for(
         encoded = msgspec.json.encode(answer.to_dict())
     except (TypeError, ValueError, RecursionError):  # a provider of one's own may put anything in
         return None
-    if tape is not None and _has_secret(encoded.decode()):
+    if tape is not None and _has_secret(encoded):
         tape = None  # its chunks may have the secret in pieces, in which nobody would see it
     return Entry(
         answer=msgspec.Raw(encoded),
@@ -159,10 +159,11 @@ def _is_whole(answer: ModelResponse) -> bool:
     return bool(choices) and all(choice.finish_reason not in CUT_SHORT for choice in choices)
 
 
-def _has_secret(text: str) -> bool:
-    from scallion.stores._cassette import without_secrets
+def _has_secret(encoded: bytes) -> bool:
+    from scallion.stores._cassette_secrets import cleansed
 
-    return without_secrets(text) != text
+    said = msgspec.json.decode(encoded)
+    return bool(cleansed(said) != said)
 
 
 def _mark(outcome: Outcome) -> None:

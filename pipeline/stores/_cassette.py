@@ -7,13 +7,10 @@ secret is never written.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import tempfile
 from base64 import b64decode, b64encode
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +19,7 @@ from msgspec import Struct
 
 from scallion.exceptions import StoreError
 
+from ._cassette_secrets import cleansed, without_secrets
 from ._envelope import MAGIC, PLAIN
 from ._memory import MemoryStore
 from ._protocol import check_key, check_value
@@ -30,20 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMAT: Final = 1
-
-SECRET_NAMES: Final = re.compile(r"(API_?KEY|ACCESS_KEY|PASSWORD|SECRET|TOKEN)$", re.IGNORECASE)
-"""Environment variables whose values are secrets."""
-
-SHORTEST_SECRET: Final = 8
-"""In characters. What is shorter may be any word."""
-
-SECRET_FORMS: Final = re.compile(
-    r"\bsk-(?=[\w-]*\d)[\w-]{20,}"  # OpenAI, Anthropic, OpenRouter and many others
-    r"|\bAIza[\w-]{35}"  # Google
-    r"|\bgh[opsu]_\w{36,}|\bhf_\w{30,}"  # GitHub, Hugging Face
-    r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"  # any JSON web token
-    r"|(?<=[Bb]earer )[\w.~+/-]{16,}"
-)
 
 
 class Kept(Struct, omit_defaults=True):
@@ -99,18 +83,19 @@ class CassetteStore(MemoryStore):
         """See `Store.set`."""
         check_value(key, value, ttl)
         with self._lock, self._changing() as entries:
-            entries[key] = _kept(value)
+            entries[without_secrets(key)] = _kept(value)
 
     async def delete(self, key: str) -> None:
         """See `Store.delete`."""
         check_key(key)
+        key = without_secrets(key)
         with self._lock:
             if key in self._entries():
                 with self._changing() as entries:
                     entries.pop(key, None)
 
     def _value(self, key: str) -> bytes | None:
-        kept = self._entries().get(key)
+        kept = self._entries().get(without_secrets(key))
         return None if kept is None else _bytes(kept)
 
     def _entries(self) -> dict[str, Kept]:
@@ -150,7 +135,7 @@ def _kept(data: bytes) -> Kept:
         value = msgspec.json.decode(payload)
     except (ValueError, RecursionError):
         return Kept(base64=b64encode(data).decode())
-    return Kept(value=value, version=data[len(MAGIC)] if plain else None)
+    return Kept(value=cleansed(value), version=data[len(MAGIC)] if plain else None)
 
 
 def _bytes(kept: Kept) -> bytes | None:
@@ -167,7 +152,7 @@ def _bytes(kept: Kept) -> bytes | None:
 def _write(path: Path, tape: Tape) -> None:
     """In one step: whoever reads finds the old file or the new one."""
     encoded = msgspec.json.encode(tape, order="sorted")
-    text = without_secrets(msgspec.json.format(encoded, indent=2).decode()).encode() + b"\n"
+    text = msgspec.json.format(encoded, indent=2) + b"\n"
     number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(number, "wb") as file:
@@ -177,23 +162,6 @@ def _write(path: Path, tape: Tape) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def without_secrets(text: str) -> str:
-    """JSON text with every secret replaced by a mark that differs for different ones."""
-    known = [
-        json.dumps(value, ensure_ascii=False)[1:-1]
-        for name, value in os.environ.items()
-        if SECRET_NAMES.search(name) and len(value) >= SHORTEST_SECRET
-    ]
-    for secret in sorted(known, key=len, reverse=True):  # one may be a part of another
-        text = text.replace(secret, _mark(secret))
-    return SECRET_FORMS.sub(lambda found: _mark(found[0]), text)
-
-
-def _mark(secret: str) -> str:
-    # Enough to see that it changed, too little to guess it by.
-    return f"<secret {sha256(secret.encode('utf-8', 'surrogatepass')).hexdigest()[:4]}>"
 
 
 @contextmanager
