@@ -89,10 +89,15 @@ def what_came(content: bytes, content_type: str) -> str:
     if start.startswith((b"{", b"[")):
         return "something else came"
     html = "html" in content_type or start.startswith((b"<!doctype", b"<html"))
-    said = excerpt(content)
-    said = " ".join(_UNSEEN.sub(" ", said).split() if html else said.split())[:_MESSAGE_SHOWN]
+    said = visible(excerpt(content))[:_MESSAGE_SHOWN]
     named = "an HTML page came (is base_url right?)" if html else "something else came"
     return f'{named}, which says "{said}",' if said.isprintable() and said else named
+
+
+def visible(text: str) -> str:
+    """A text in one line; of a page what one sees of it."""
+    page = text.lstrip().startswith("<")
+    return " ".join((_UNSEEN.sub(" ", text) if page else text).split())
 
 
 def excerpt(content: bytes) -> str:

@@ -31,6 +31,8 @@ from scallion.exceptions import (
     TimeoutError,
 )
 
+from ._bodies import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -107,6 +109,7 @@ _JUST_NOT_FOUND = frozenset(
 )  # fmt: skip
 
 _MAX_SHOWN = 500
+_MAX_READ = 4000
 
 
 def error_from_payload(
@@ -129,12 +132,15 @@ def error_from_payload(
         url: What was asked, as it may be shown.
         now: Seconds since the epoch, for a `retry-after` that is a date.
     """
-    error = payload.get("error", payload) if isinstance(payload, dict) else payload
+    said = (
+        payload[0] if isinstance(payload, list) and payload else payload
+    )  # Gemini's are in a list
+    error = said.get("error", said) if isinstance(said, dict) else said
     fields: dict[str, Any] = error if isinstance(error, dict) else {}
     code, kind = fields.get("code"), fields.get("type")
-    message = _message(error, payload)
+    message = _message(error, said)
     # Nobody's, if it stands inside an answer of the API: then the address is right.
-    nobody_home = status in (404, 405) and _nobody_home(payload, fields, message, model, url)
+    nobody_home = status in (404, 405) and _nobody_home(said, fields, message, model, url)
     if status is None:
         status = _status_within(code)
     labels = [label for label in (*_labels_within(fields), kind) if isinstance(label, str)]
@@ -256,13 +262,32 @@ def _upstreams(fields: dict[str, Any]) -> dict[str, Any]:
 def _message(error: Any, payload: Any) -> str:
     for holder in (error, payload):
         if isinstance(holder, dict):
-            for name in ("message", "detail", "error", "title"):
+            for name in ("message", "detail", "error", "title", "errors"):
                 if isinstance(holder.get(name), str):
                     return str(holder[name])
-        elif isinstance(holder, str) and holder.strip():
-            text = " ".join(holder.split())
-            return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+                if isinstance(holder.get(name), list) and (found := _complaints(holder[name])):
+                    return _shortened(found)
+        elif isinstance(holder, str) and (text := visible(holder[:_MAX_READ])):
+            return _shortened(text)
     return "the provider reported an error without a message"
+
+
+def _complaints(listed: list[Any]) -> str:
+    """What a list of errors says, such as FastAPI's of the fields that it refuses."""
+    said = []
+    for each in listed:
+        if isinstance(each, dict):
+            place = each.get("loc")
+            where = ".".join(map(str, place)) + ": " if isinstance(place, list) else ""
+            what = each.get("msg") or each.get("message")
+            said += [f"{where}{what}"] if isinstance(what, str) else []
+        elif isinstance(each, str):
+            said.append(each)
+    return "; ".join(said)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:

@@ -196,6 +196,36 @@ def test_a_404_inside_an_answer_is_not_about_the_address():
     assert type(error).__name__ == "ModelNotFoundError"
 
 
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ([{"error": {"message": "gone wrong", "code": 429}}], "gone wrong"),  # Gemini's
+        (
+            {"detail": [{"loc": ["body", "messages", 0], "msg": "Field required"}, {"msg": "no"}]},
+            "body.messages.0: Field required; no",
+        ),
+        ({"errors": [{"message": "bad"}, "worse"]}, "bad; worse"),
+        (
+            {"message": {"detail": [{"type": "x"}]}},
+            "the provider reported an error without a message",
+        ),
+        ([], "the provider reported an error without a message"),
+        (
+            "<html><head><style>p{}</style></head><h1>502 Bad\n gateway</h1></html>",
+            "502 Bad gateway",
+        ),
+        ("1 < 2", "1 < 2"),
+        ("<" * 100_000, "<" * 500 + "…"),
+    ],
+)
+def test_the_message_is_found_wherever_a_server_puts_it(payload, said):
+    error = error_from_payload(payload, provider="p", model="m", status=429)
+
+    assert error.message == said
+    assert type(error).__name__ == "RateLimitError"
+    assert error.body == payload
+
+
 @pytest.mark.parametrize(("header", "retryable"), [("true", True), ("false", False)])
 @pytest.mark.parametrize("status", [400, 500])
 def test_the_provider_may_say_whether_to_retry(status, header, retryable):
