@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scallion._layer import Layer, not_default
 from scallion.costs import load_prices
 
-from ._audit_record import Passage
+from ._audit_record import Edge, Passage, Seen
 from ._audit_writer import not_written, writer_for
 from ._observe import observe
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scallion._outcome import Outcome
-    from scallion._pipeline import Handler
+    from scallion._pipeline import Handler, Middleware
     from scallion._request import Request
     from scallion._response import Response
     from scallion.costs import PriceTable
@@ -35,8 +35,11 @@ class AuditLayer(Layer):
 
     __slots__ = ("_writer",)
 
-    def __init__(self, arguments: dict[str, Any], run: Any, writer: Writer) -> None:
+    def __init__(
+        self, arguments: dict[str, Any], run: Middleware, edge: Middleware, writer: Writer
+    ) -> None:
         super().__init__("audit", __name__, arguments, run)
+        self.edge = edge
         self._writer = writer
 
     @property
@@ -61,8 +64,8 @@ def audit(
 ) -> AuditLayer:
     """Append one record per call to `sink`, however the call ends.
 
-    The fields are described in `docs/audit.md`. A layer sees the calls that reach it: stand outside
-    of `cache()` and `budget()`, or what they answer and refuse goes unrecorded.
+    The fields are described in `docs/audit.md`. Calls that layers further out answer, refuse or give
+    up are recorded as well, as far as that can be seen from outside: without texts.
 
     Args:
         sink: A path (SQLite for `.db`, `.sqlite` and `.sqlite3`, else JSONL), a `JsonlSink` or
@@ -84,10 +87,13 @@ def audit(
     table = load_prices(prices)
     writer = writer_for(sink, strict=strict, chain=chain, size=queue)
 
-    async def middleware(request: Request, call_next: Handler) -> Response:
-        passage = Passage(request, prompts=prompts, redact=redact, prices=table)
-        put = await writer.begin()
+    async def record(passage: Passage, request: Request, call_next: Handler) -> Response:
         written: asyncio.Future[None] | None = None
+        put = writer.begin()
+
+        async def onward(request: Request) -> Response:
+            await writer.ready()
+            return await call_next(request)
 
         def settled(outcome: Outcome) -> None:
             nonlocal written
@@ -102,7 +108,7 @@ def audit(
 
         try:
             response = await observe(
-                request.guard_attempts(passage, passage.guard), call_next, settled
+                request.guard_attempts(passage, passage.guard), onward, settled
             )
         except Exception:
             if strict:
@@ -114,4 +120,13 @@ def audit(
             response.on_break(confirmed)
         return response
 
-    return AuditLayer(given, middleware, writer)
+    async def middleware(request: Request, call_next: Handler) -> Response:
+        seen = request.context.state.setdefault(writer, Seen())
+        texts = (redact or str) if prompts else None
+        return await record(Passage(request, seen, table, texts), request, call_next)
+
+    async def edge(request: Request, call_next: Handler) -> Response:
+        seen = request.context.state.setdefault(writer, Seen())
+        return await record(Edge(request, seen, table), request, call_next)
+
+    return AuditLayer(given, middleware, edge, writer)

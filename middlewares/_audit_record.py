@@ -27,21 +27,38 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 
 
+class Seen:
+    """What of one call was recorded so far.
+
+    Attributes:
+        status: Of the last record.
+        attempts: Those that are in a record.
+    """
+
+    def __init__(self) -> None:
+        self.status: str | None = None
+        self.attempts: list[Attempt] = []
+
+
 class Passage:
-    """One call on its way through the layer: the attempts further in, and then its record."""
+    """One call on its way through the layer: the attempts further in, and then its record.
+
+    Args:
+        seen: Shared by all passages of the call.
+        texts: What each text is to be made before it is recorded; by default none is.
+    """
 
     def __init__(
         self,
         request: Request,
-        *,
-        prompts: bool,
-        redact: Callable[[str], str] | None,
+        seen: Seen,
         prices: PriceTable,
+        texts: Callable[[str], str] | None = None,
     ) -> None:
         self._request = request
-        self._prompts = prompts
-        self._redact = redact or str
+        self._seen = seen
         self._prices = prices
+        self._texts = texts
         self._made: list[tuple[Attempt, Request]] = []
 
     async def guard(self, request: Request) -> AttemptWatcher:
@@ -53,8 +70,13 @@ class Passage:
 
         return note
 
-    def record(self, outcome: Outcome) -> Record:
-        """All that is known at the end."""
+    def record(self, outcome: Outcome) -> Record | None:
+        """All that is known at the end; `None` if it is recorded already."""
+        self._seen.status = _status_of(outcome)
+        self._seen.attempts += [attempt for attempt, _ in self._made]
+        return self._record(outcome)
+
+    def _record(self, outcome: Outcome) -> Record:
         request, context, answer = self._request, self._request.context, outcome.response
         now, moment = context.clock.now(), context.clock.time()
         attempts = [self._attempt(attempt, sent) for attempt, sent in self._made]
@@ -81,10 +103,10 @@ class Passage:
             "first_token_after": _rounded(outcome.first_token_after),
             "attempts": attempts,
         }
-        if self._prompts:
-            record["prompt"] = self._shown(_plain([*request.messages]))
-            record["answer"] = self._shown(_plain(messages)) if messages else None
-            record["error_message"] = self._shown(str(outcome.error)) if outcome.error else None
+        if self._texts is not None:
+            record["prompt"] = _changed(_plain([*request.messages]), self._texts)
+            record["answer"] = _changed(_plain(messages), self._texts) if messages else None
+            record["error_message"] = self._texts(str(outcome.error)) if outcome.error else None
         return {name: value for name, value in record.items() if value is not None}
 
     def _attempt(self, attempt: Attempt, sent: Request) -> Record:
@@ -106,14 +128,19 @@ class Passage:
         }
         return {name: value for name, value in record.items() if value is not None}
 
-    def _shown(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._redact(value)
-        if isinstance(value, dict):
-            return {name: self._shown(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self._shown(item) for item in value]
-        return value
+
+class Edge(Passage):
+    """The same from outside of all layers, where it counts only if the call ended otherwise there.
+
+    What stands further out than the layer may keep texts from it, so they are not recorded here.
+    """
+
+    def record(self, outcome: Outcome) -> Record | None:
+        """See `Passage`."""
+        if self._seen.status == _status_of(outcome):
+            return None
+        self._made = [made for made in self._made if made[0] not in self._seen.attempts]
+        return super().record(outcome)
 
 
 def _totals(attempts: list[Record]) -> Record:
@@ -162,6 +189,17 @@ def _messages_of(answer: ModelResponse | None) -> list[Record]:
 
 def _finish_reason_of(answer: ModelResponse | None) -> str | None:
     return answer.choices[0].finish_reason if answer is not None and answer.choices else None
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """Decoded JSON with each of its texts changed; the names of fields are none."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {name: _changed(item, change) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_changed(item, change) for item in value]
+    return value
 
 
 def _hash(value: object) -> str:

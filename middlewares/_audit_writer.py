@@ -43,23 +43,27 @@ class Writer:
         self._strict = strict
         self._warned_at: float | None = None
 
-    async def begin(self) -> Put:
-        """Get ready for one call: what will take its record, from a callback and in any thread."""
+    def begin(self) -> Put:
+        """What will take the record of a call that begins, from a callback and in any thread."""
         return self._put
+
+    async def ready(self) -> None:
+        """Wait, if `strict` is set, until a record could be written. Raises if none can be."""
 
     async def aclose(self) -> None:
         """Write what waits."""
 
     def write(
-        self, put: Put, make: Callable[[Outcome], Record], outcome: Outcome
+        self, put: Put, make: Callable[[Outcome], Record | None], outcome: Outcome
     ) -> asyncio.Future[None] | None:
-        """Make the record and hand it over.
+        """Make the record, if there is to be one, and hand it over.
 
         Raises:
             AuditError: that failed, and `strict` is set.
         """
         try:
-            return put(make(outcome))
+            record = make(outcome)
+            return None if record is None else put(record)
         except Exception as error:
             self.lose(error)
             if self._strict:
@@ -88,13 +92,9 @@ class _FileWriter(Writer):
         super().__init__(strict=strict)
         self._sink = sink
 
-    async def begin(self) -> Put:
+    async def ready(self) -> None:
         if self._strict:
-            try:
-                self._sink.open()
-            except Exception as error:
-                raise not_written(error) from error
-        return self._put
+            self._sink.open()
 
     def _put(self, record: Record) -> None:
         self._sink.write(record)
@@ -125,13 +125,14 @@ class _AsyncWriter(Writer):
         super().__init__(strict=strict)
         self._queues = Queues(sink, size, self.lose)
 
-    async def begin(self) -> Put:
-        queue = self._queues.get()
-        if not self._strict:
-            return queue.put
-        await queue.room()
+    def begin(self) -> Put:
+        put = self._queues.get().put
         # Calls that are under way must not fail because others were faster.
-        return partial(queue.put, beyond=True)
+        return partial(put, beyond=True) if self._strict else put
+
+    async def ready(self) -> None:
+        if self._strict:
+            await self._queues.get().room()
 
     async def aclose(self) -> None:
         await self._queues.aclose()

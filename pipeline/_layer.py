@@ -26,15 +26,18 @@ class Layer:
         run: The middleware itself.
         observe: Called with each Response as the pipeline hands it out, also where a layer further
             out (a cache) answered without asking this one.
+        edge: A second middleware, for the place outside of all layers if this one does not stand
+            there: what those further out answer, refuse or give up passes it as well.
     """
 
-    __slots__ = ("_module", "arguments", "name", "observe", "run")
+    __slots__ = ("_module", "arguments", "edge", "name", "observe", "run")
 
     def __init__(self, name: str, module: str, arguments: dict[str, Any], run: Middleware) -> None:
         self.name = name
         self.arguments = arguments
         self.run = run
         self.observe: Callable[[Response], object] | None = None
+        self.edge: Middleware | None = None
         self._module = module
 
     async def __call__(self, request: Request, call_next: Handler) -> Response:

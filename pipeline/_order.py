@@ -29,8 +29,8 @@ HITS = ("read_write", "read_only", "replay")
 RULES = (
     Rule("retry", "retry", "their attempts multiply: one retry() with more attempts says the same"),
     Rule("cache", "budget", "nothing is ever sent in replay mode, so nothing is held", ("replay",)),
-    Rule("cache", "audit", "hits go unrecorded", HITS),
-    Rule("budget", "audit", "refused calls go unrecorded"),
+    Rule("cache", "audit", "hits do not pass it: they are recorded without texts", HITS),
+    Rule("budget", "audit", "refused calls do not pass it: they are recorded without texts"),
 )
 
 

@@ -128,6 +128,9 @@ class Pipeline:
         chain: Handler = self._ask_provider
         for middleware in reversed(self.middlewares):
             chain = _bind(middleware, chain)
+        for entry in self.middlewares[1:]:
+            if isinstance(entry, Layer) and entry.edge is not None:
+                chain = _bind(entry.edge, chain)
         self._chain = chain
         self._observers = tuple(
             entry.observe

@@ -256,15 +256,127 @@ async def test_tool_calls_have_one_hash_whether_streamed_or_not(records):
 @pytest.mark.parametrize(
     ("outer", "why"),
     [
-        (cache(), "hits go unrecorded"),
-        (cache(mode="replay"), "hits go unrecorded"),
-        (budget(usd=1), "refused calls go unrecorded"),
+        (cache(), "hits do not pass it"),
+        (cache(mode="replay"), "hits do not pass it"),
+        (budget(usd=1), "refused calls do not pass it"),
     ],
 )
-def test_a_place_that_leaves_calls_unrecorded_is_warned_of(outer, why):
+def test_a_place_that_calls_do_not_pass_is_warned_of(outer, why):
     with pytest.warns(OrderWarning, match=why):
         pipeline([outer, audit(print)])
     pipeline([audit(print), outer])
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_hit_is_recorded_also_inside_of_the_cache_though_without_texts(
+    records, prices, mode
+):
+    layers = [cache(), audit(records.append, prompts=True, prices=prices)]
+    llm = pipeline(layers, order="off")
+    for _ in range(2):
+        await ask(llm, mode, tenant="acme")
+
+    asked, hit = records
+    assert (hit["status"], hit["cached"], hit["tenant"]) == ("completed", True, "acme")
+    assert (hit["attempts"], hit["cost"]) == ([], "0")
+    assert hit["prompt_sha256"] == asked["prompt_sha256"]
+    assert hit["answer_sha256"] == asked["answer_sha256"]
+    assert "prompt" in asked
+    # What layers in between would have made of them is not known there.
+    assert not {"prompt", "answer", "error_message"} & hit.keys()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_refused_call_is_recorded_also_inside_of_what_refuses_it(records, prices, mode):
+    layers = [budget(usd="0.00001", prices=prices), audit(records.append)]
+    with pytest.raises(BudgetExceededError):
+        await ask(pipeline(layers, order="off"), mode, max_tokens=100)
+
+    assert [(each["status"], each["attempts"]) for each in records] == [("refused", [])]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_call_that_is_cancelled_in_a_layer_further_out_is_recorded(records, mode):
+    reached = asyncio.Event()
+
+    async def wait(request, call_next):
+        reached.set()
+        await asyncio.Event().wait()
+
+    call = asyncio.create_task(ask(pipeline([wait, audit(records.append)]), mode))
+    await reached.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert [each["status"] for each in records] == ["cancelled"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_call_that_is_given_up_between_tries_has_a_record_of_each_and_of_its_end(
+    records, prices, mode
+):
+    waits = asyncio.Event()
+
+    class Clock(ManualClock):
+        async def sleep(self, seconds):
+            waits.set()
+            await asyncio.Event().wait()
+
+    llm = build_pipeline(
+        [retry(), audit(records.append, prices=prices)],
+        provider=fake([ServerError("no")]), model="m", clock=Clock(),
+    )  # fmt: skip
+    call = asyncio.create_task(ask(llm, mode))
+    await waits.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    tried, ended = records
+    assert (tried["status"], len(tried["attempts"])) == ("failed", 1)
+    assert (ended["status"], ended["attempts"], ended["cost"]) == ("cancelled", [], "0")
+    assert tried["id"] == ended["id"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_answer_that_a_layer_further_out_makes_up_or_asks_for_itself_is_recorded(
+    records, prices, mode
+):
+    async def ask_another(request, call_next):
+        return await another.send(request.replace(provider=another.provider))
+
+    another = build_pipeline(provider=fake(["Hi there"]), model="other")
+    llm = pipeline([ask_another, audit(records.append, prices=prices)])
+    await ask(llm, mode)
+
+    (record,) = records
+    assert (record["answered_by"], record["cost"]) == ("m", "0.000005")
+    assert [attempt["status"] for attempt in record["attempts"]] == ["completed"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("outer", [retry, cache, lambda: fallback(["b"])])
+async def test_a_call_that_passes_it_has_one_record_whatever_stands_outside(records, outer, mode):
+    await ask(pipeline([outer(), audit(records.append)], order="off"), mode)
+
+    (record,) = records
+    assert (record["status"], len(record["attempts"])) == ("completed", 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_strict_holds_for_calls_that_do_not_pass_it_too(mode):
+    seen = []
+
+    def sink(record):
+        if seen:
+            raise OSError("disk full")
+        seen.append(record)
+
+    llm = pipeline([cache(), audit(sink, strict=True)], order="off")
+    await ask(llm, mode)
+    with pytest.raises(AuditError, match="disk full"):
+        await ask(llm, mode)
 
 
 def test_a_cache_that_never_answers_may_stand_outside():
@@ -450,6 +562,27 @@ async def test_strict_waits_for_each_record_and_before_a_full_queue():
     await asyncio.gather(*calls, third)
 
     assert (len(sink.records), layer.lost) == (3, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_call_that_is_cancelled_while_it_waits_for_room_is_recorded(mode):
+    sink = Slow()
+    layer = audit(sink, strict=True, queue=1)
+    llm = pipeline([layer])
+    first = asyncio.create_task(llm.complete("hello"))
+    await settled(lambda: layer._writer._queues.get()._records)
+    second = asyncio.create_task(ask(llm, mode))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    for _ in range(2):
+        sink.may.release()
+    await first
+    await llm.aclose()
+
+    assert [each["status"] for each in sink.records] == ["completed", "cancelled"]
 
 
 async def test_one_that_fails_takes_the_next_record_all_the_same(caplog):
