@@ -33,7 +33,9 @@ class SQLiteStore(BaseStore):
 
     Several processes of one machine may use the file at once, and each may be killed at any moment:
     what was written is whole, what was not is not there. The file must not lie on a network file
-    system. It is created readable by its owner only.
+    system. It is created readable by its owner only. If it is deleted, those who have it open notice
+    at their next operation, and share a new one. (Do not put another in its place while `-wal` and
+    `-shm`, its log, lie beside it: SQLite would take that for the log of the other.)
 
     Args:
         path: The file; it and its folder are made when first needed.
@@ -175,6 +177,7 @@ class _Worker:
         self._process = os.getpid()
         self._busy = False
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scallion-sqlite")
 
     def __del__(self) -> None:
@@ -216,11 +219,22 @@ class _Worker:
     def _do(self, job: Callable[..., T], args: tuple[object, ...]) -> T:
         self._busy = True
         try:
-            if self._connection is None:
+            if self._connection is None or self._file != self._file_there():
+                # Else this one would go on with a file without a name, and others with a new one.
+                self._close()
+                before = self._file_there()
                 self._connection = tables.connect(self._path, self._timeout)
+                self._file = before or self._file_there()
             return job(self._connection, *args)
         finally:
             self._busy = False
+
+    def _file_there(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _close(self) -> None:
         if self._connection is not None:

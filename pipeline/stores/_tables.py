@@ -203,12 +203,15 @@ def _evict(connection: sqlite3.Connection, spared: str, excess: int) -> None:
         "SELECT key, size FROM entries WHERE key <> ? ORDER BY used_at", (spared,)
     )
     evicted: list[tuple[str]] = []
-    while excess > 0:
-        key, size = oldest.fetchone()
+    for key, size in oldest:
         evicted.append((key,))
         excess -= size
+        if excess <= 0:
+            break
     oldest.close()
     connection.executemany("DELETE FROM entries WHERE key = ?", evicted)
+    if excess > 0:  # somebody has written in our table
+        connection.execute("UPDATE total SET bytes = (SELECT sum(size) FROM entries)")
 
 
 def delete(connection: sqlite3.Connection, key: str) -> None:

@@ -7,11 +7,13 @@ import gc
 import pickle
 import threading
 import tracemalloc
+from functools import partial
 
 import pytest
 
 from scallion import stores
-from scallion.stores import Balance, Claim, Reservation, Window
+from scallion.stores import Balance, Claim, Lease, Reservation, Window
+from scallion.stores._protocol import LATE
 from support.clocks import HandClock
 
 
@@ -157,3 +159,26 @@ def test_what_many_threads_settle_from_callbacks_counts():
     for thread in threads:
         thread.join()
     assert asyncio.run(store.balance("team")) == Balance(1600, 0, None)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_what_lasts_eight_seconds_is_over_after_eight_seconds_and_not_before(tmp_path, kind):
+    clock = HandClock()
+    made = {"memory": stores.memory, "sqlite": partial(stores.sqlite, tmp_path / "store.db")}
+    async with made[kind](clock=clock) as store:
+        await store.set("key", b"value", ttl=8)
+        lease = await store.lease("key", ttl=8)
+        claim = Claim("team", 1, 1, Window(60))
+        held = await store.reserve(claim, ttl=8)
+        clock.at += 7.5
+        assert await store.get("key") == b"value"
+        assert await store.lease("key", ttl=8) is None
+        assert (await store.balance("team", window=Window(60))).reserved == 1
+        clock.at += 0.5
+        assert await store.get("key") is None
+        assert not await store.renew(lease, ttl=8)
+        assert not await store.release(lease)
+        assert (await store.balance("team", window=Window(60))).reserved == 0
+        assert isinstance(await store.get_or_lease("key", ttl=8), Lease)
+        clock.at += LATE
+        assert not await store.settle(held, 1)

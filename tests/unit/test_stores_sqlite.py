@@ -152,6 +152,45 @@ async def test_a_place_that_cannot_be_written_is_a_typed_error(tmp_path):
                 await store.set("key", b"value")
 
 
+@pytest.mark.parametrize("how", ["deleted", "deleted with its log", "replaced without it"])
+async def test_a_file_that_is_deleted_or_replaced_is_let_go_of_by_all_who_have_it_open(
+    path, tmp_path, how
+):
+    async with stores.sqlite(path) as one, stores.sqlite(path) as other:
+        for store in (one, other):
+            await store.set("key", b"old")
+        if how == "replaced without it":
+            async with stores.sqlite(tmp_path / "new.db") as new:
+                await new.set("key", b"new")
+            (tmp_path / "new.db").replace(path)
+        else:
+            path.unlink()
+        if "with" in how:
+            for file in path.parent.glob("store.db-*"):
+                file.unlink()
+        # The budget is one for both again, and each sees what the other does.
+        held = [await store.reserve(Claim("team", 1, 2), ttl=60) for store in (one, other, one)]
+        assert [isinstance(each, Reservation) for each in held] == [True, True, False]
+        there = b"new" if "replaced" in how else None
+        assert [await store.get("key") for store in (one, other)] == [there, there]
+        await other.set("key", b"newer")
+        assert await one.get("key") == b"newer"
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_a_total_that_somebody_has_tampered_with_is_counted_anew(path):
+    async with stores.sqlite(path, max_bytes=10_000) as store:
+        await store.set("old", b"value")
+        connection = sqlite3.connect(path)
+        connection.execute("UPDATE total SET bytes = 99999999")
+        connection.commit()
+        connection.close()
+        await store.set("key", b"value")
+        await store.set("another", b"value")
+        assert await kept(store, "key", "another") == ["key", "another"]
+    assert rows(path, "SELECT bytes FROM total") == rows(path, "SELECT sum(size) FROM entries")
+
+
 @pytest.mark.parametrize("path", ["", ":memory:"])
 def test_a_store_without_a_file_is_refused(path):
     with pytest.raises(ValueError, match="memory"):
