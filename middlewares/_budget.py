@@ -272,7 +272,8 @@ def _actual(
     usage = charge.usage or Usage()
     actual = dict(reserved)
     # What a provider reports is not to be trusted with the account: never less than nothing.
-    actual["tokens"] = min(max(usage.prompt_tokens + usage.completion_tokens, 0), MAX_AMOUNT)
+    used = max(usage.prompt_tokens + usage.completion_tokens, usage.total_tokens, 0)
+    actual["tokens"] = min(used, MAX_AMOUNT)
     if charge.cost is not None:
         actual["usd"] = _nano(charge.cost.total)
     elif assumed is not None:

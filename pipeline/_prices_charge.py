@@ -67,11 +67,12 @@ def charge(row: PriceRow, usage: Usage, searches: int, *, confined: bool) -> Cos
         read_audio = min(heard, read, twice)
         read_image = min(seen, read - read_audio, twice - read_audio)
     fresh = prompt - read - write - (heard - read_audio) - (seen - read_image)
-    rest = completion - reasoned - said - drawn
+    beside = reasoned > 0 and usage.total_tokens == prompt + completion + reasoned
+    rest = completion - (0 if beside else reasoned) - said - drawn
     sound = fresh >= 0 and rest >= 0
     exact = row.exact and sound and not mixed and not (confined and rates.us is None)
     if rest < 0:
-        rest = completion  # a server that counts reasoning beside the completion
+        rest = completion  # a server that counts reasoning beside the completion, without a total
 
     parts: list[tuple[str, int, Rate | None]] = [("input", fresh, rates.input)]
     if read:

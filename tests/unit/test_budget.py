@@ -329,6 +329,13 @@ async def test_what_a_warning_raises_reaches_the_caller_and_the_call_is_settled(
     assert await spent(limit, "0.0012") == Decimal("0.00011")
 
 
+async def test_tokens_that_only_the_total_counts_are_spent_too(prices):
+    limit = budget(tokens=1_000, prices=prices)
+    used = Usage(prompt_tokens=10, completion_tokens=5, total_tokens=115)
+    await pipeline(limit, Provider(used)).complete("hi", max_tokens=10)
+    assert (await limit.remaining()).tokens == 885
+
+
 @pytest.mark.parametrize("tokens", [-5, 2**60])
 async def test_a_count_that_cannot_be_never_breaks_the_account(prices, tokens):
     odd = Usage(prompt_tokens=tokens, completion_tokens=0, total_tokens=tokens)

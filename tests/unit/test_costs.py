@@ -339,6 +339,18 @@ def test_a_usage_that_contradicts_itself_is_priced_for_what_it_names():
     assert beside.total == Decimal("0.0008")
 
 
+def test_reasoning_that_a_server_counts_beside_the_completion_is_billed_with_it():
+    # xAI's form: 9 said and 4 thought. Inside, 4 of the 9 would be thoughts.
+    made = {"reasoning_tokens": 4}
+    beside = cost("o3", usage(100, 9, made=made, total_tokens=113))
+    inside = cost("o3", usage(100, 9, made=made))
+
+    assert beside.total == Decimal("0.000304")  # 100 x 2, 9 x 8 and 4 x 8
+    assert inside.total == Decimal("0.000272")
+    assert beside.exact
+    assert inside.exact
+
+
 def test_the_day_is_utcs_whatever_the_zone_of_the_clock():
     before = datetime(2025, 6, 10, 1, 0, tzinfo=timezone(timedelta(hours=2)))
     after = datetime(2025, 6, 9, 23, 0, tzinfo=timezone(-timedelta(hours=2)))
