@@ -26,6 +26,8 @@ ON_PURPOSE = {
     # litellm's cannot be made without a response; these can.
     ("exceptions", "PermissionDeniedError"),
     ("exceptions", "UnprocessableEntityError"),
+    # Takes a `body`, as APIError does.
+    ("exceptions", "MockException"),
 }
 
 

@@ -167,7 +167,7 @@ def exceptions(litellm):
     for name, kind in sorted(vars(litellm.exceptions).items()):
         if not inspect.isclass(kind) or not issubclass(kind, BaseException):
             continue
-        if "litellm" not in kind.__module__ or name in UNCOMMON:
+        if "litellm" not in kind.__module__:
             continue
         parents = [
             base.__name__ for base in kind.__mro__[1:-1] if not base.__name__.startswith("_")
@@ -181,7 +181,6 @@ def exceptions(litellm):
     return found
 
 
-UNCOMMON = {"VectorStoreSearchError", "ModifyResponseException", "SensitiveDataRouteException"}
 ARGUMENTS = {
     "message": "m",
     "model": "gpt-4o",
@@ -194,6 +193,9 @@ ARGUMENTS = {
     "schema": "{}",
     "entity_type": "PHONE",
     "response": None,
+    "route_to_model": "gpt-4o",
+    "session_id": "s",
+    "failures": [{"vector_store_id": "v", "error": "e"}],
 }
 
 

@@ -1,4 +1,7 @@
-"""litellm's exceptions: subclasses of the OpenAI SDK's, with its constructors and its texts."""
+"""litellm's exceptions: subclasses of the OpenAI SDK's, with its constructors and its texts.
+
+The arguments differ in order from class to class; that is litellm's, and people pass them by place.
+"""
 
 from __future__ import annotations
 
@@ -6,294 +9,48 @@ import enum
 from typing import Any
 
 import openai
-from httpx2 import Request, Response
+
+from ._failure import _Failure, _ModelFirst, _ProviderFirst, _request_of, _response_of, _StatusFirst
+from ._own_errors import BlockedPiiEntityError as BlockedPiiEntityError
+from ._own_errors import BudgetExceededError as BudgetExceededError
+from ._own_errors import GuardrailRaisedException as GuardrailRaisedException
+from ._own_errors import ModelNotMappedError as ModelNotMappedError
+from ._own_errors import ModifyResponseException as ModifyResponseException
+from ._own_errors import RateLimitErrorCategory as RateLimitErrorCategory
+from ._own_errors import RateLimitType as RateLimitType
+from ._own_errors import SensitiveDataRouteException as SensitiveDataRouteException
+
+# ------------------------------------------------------------------------------------ by status
 
 
-class RateLimitErrorCategory(str, enum.Enum):
-    """Whose limit it was."""
-
-    VENDOR_RATE_LIMIT = "vendor_rate_limit"
-    LITELLM_RATE_LIMIT = "litellm_rate_limit"
-
-
-class RateLimitType(str, enum.Enum):
-    """What was limited."""
-
-    REQUESTS = "requests"
-    TOKENS = "tokens"
-    BUDGET = "budget"
-
-
-def _request() -> Request:
-    return Request("POST", "https://api.openai.com/v1")
-
-
-def _response(given: Any, status: int, headers: dict[str, str] | None = None) -> Any:
-    """A response for the SDK's constructor: the one that was given, if it can be used."""
-    if given is not None and getattr(given, "headers", None) is not None:
-        try:
-            given.request  # noqa: B018 - the SDK reads it, and a response without one raises
-        except RuntimeError:
-            given.request = _request()
-        return given
-    return Response(status_code=status, request=_request(), headers=headers)
-
-
-class _Retried:
-    """The text of an error that says how often was tried."""
-
-    message: str
-    num_retries: int | None
-    max_retries: int | None
-
-    def __str__(self) -> str:
-        text = str(self.message)
-        if self.num_retries:
-            text += f" LiteLLM Retried: {self.num_retries} times"
-        if self.max_retries:
-            text += f", LiteLLM Max Retries: {self.max_retries}"
-        return text
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __reduce__(self) -> Any:
-        # The constructors have required arguments, so the common way of copying fails.
-        return _rebuilt, (type(self), self.args, _picklable(self.__dict__))  # type: ignore[attr-defined]
-
-
-def _picklable(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value for name, value in attributes.items() if name not in ("request", "response")
-    }
-
-
-def _rebuilt(cls: type[Exception], args: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(attributes)
-    return error
-
-
-class _Labels:
-    """The attributes that all of them have."""
-
-    def _label(
-        self,
-        *,
-        status_code: int,
-        message: str,
-        model: Any,
-        llm_provider: Any,
-        litellm_debug_info: str | None,
-        max_retries: int | None,
-        num_retries: int | None,
-    ) -> None:
-        self.status_code = status_code
-        self.message = message
-        self.llm_provider = llm_provider
-        self.model = model
-        self.litellm_debug_info = litellm_debug_info
-        self.max_retries = max_retries
-        self.num_retries = num_retries
-
-
-class AuthenticationError(_Retried, _Labels, openai.AuthenticationError):  # type: ignore[misc]
+class AuthenticationError(_ProviderFirst, openai.AuthenticationError):  # type: ignore[misc]
     """401."""
 
-    def __init__(
-        self,
-        message: Any,
-        llm_provider: Any,
-        model: Any,
-        response: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-    ) -> None:
-        text = f"litellm.AuthenticationError: {message}"
-        openai.AuthenticationError.__init__(
-            self, text, response=_response(response, 401), body=None
-        )
-        self._label(
-            status_code=401,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
+    _name, _status = "AuthenticationError", 401
 
 
-class NotFoundError(_Retried, _Labels, openai.NotFoundError):  # type: ignore[misc]
-    """404."""
-
-    def __init__(
-        self,
-        message: Any,
-        model: Any,
-        llm_provider: Any,
-        response: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-    ) -> None:
-        text = f"litellm.NotFoundError: {message}"
-        openai.NotFoundError.__init__(self, text, response=_response(response, 404), body=None)
-        self._label(
-            status_code=404,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
-
-
-class BadRequestError(_Retried, _Labels, openai.BadRequestError):  # type: ignore[misc]
-    """400."""
-
-    def __init__(
-        self,
-        message: Any,
-        model: Any,
-        llm_provider: Any,
-        response: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-        body: dict[str, Any] | None = None,
-    ) -> None:
-        text = f"litellm.BadRequestError: {message}"
-        answered = _response(response, 400)
-        openai.BadRequestError.__init__(self, text, response=answered, body=body)
-        self._label(
-            status_code=getattr(response, "status_code", None) or 400,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
-
-
-class ImageFetchError(BadRequestError):
-    """An image could not be fetched."""
-
-    def __init__(
-        self,
-        message: Any,
-        model: Any = None,
-        llm_provider: Any = None,
-        response: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-        body: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(
-            message,
-            model,
-            llm_provider,
-            response,
-            litellm_debug_info,
-            max_retries,
-            num_retries,
-            body,
-        )
-
-
-class UnprocessableEntityError(_Retried, _Labels, openai.UnprocessableEntityError):  # type: ignore[misc]
-    """422."""
-
-    def __init__(
-        self,
-        message: Any,
-        model: Any,
-        llm_provider: Any,
-        response: Any,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-    ) -> None:
-        text = f"litellm.UnprocessableEntityError: {message}"
-        openai.UnprocessableEntityError.__init__(
-            self, text, response=_response(response, 422), body=None
-        )
-        self._label(
-            status_code=422,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
-
-
-class Timeout(_Retried, _Labels, openai.APITimeoutError):
-    """The answer did not come in time."""
-
-    def __init__(
-        self,
-        message: Any,
-        model: Any,
-        llm_provider: Any,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-        headers: dict[str, Any] | None = None,
-        exception_status_code: int | None = None,
-        response: Any = None,
-    ) -> None:
-        openai.APITimeoutError.__init__(self, request=_request())
-        self._label(
-            status_code=exception_status_code or 408,
-            message=f"litellm.Timeout: {message}",
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
-        self.headers = headers
-        if response is not None:
-            self.response = response
-
-
-class PermissionDeniedError(_Retried, _Labels, openai.PermissionDeniedError):  # type: ignore[misc]
+class PermissionDeniedError(_ProviderFirst, openai.PermissionDeniedError):  # type: ignore[misc]
     """403."""
 
-    def __init__(
-        self,
-        message: Any,
-        llm_provider: Any,
-        model: Any,
-        response: Any,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-    ) -> None:
-        text = f"litellm.PermissionDeniedError: {message}"
-        openai.PermissionDeniedError.__init__(
-            self, text, response=_response(response, 403), body=None
-        )
-        self._label(
-            status_code=403,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
+    _name, _status = "PermissionDeniedError", 403
 
 
-class RateLimitError(_Retried, _Labels, openai.RateLimitError):  # type: ignore[misc]
+class NotFoundError(_ModelFirst, openai.NotFoundError):  # type: ignore[misc]
+    """404."""
+
+    _name, _status = "NotFoundError", 404
+
+
+class UnprocessableEntityError(_ModelFirst, openai.UnprocessableEntityError):  # type: ignore[misc]
+    """422."""
+
+    _name, _status = "UnprocessableEntityError", 422
+
+
+class RateLimitError(_Failure, openai.RateLimitError):  # type: ignore[misc]
     """429."""
+
+    _name, _status = "RateLimitError", 429
 
     def __init__(
         self,
@@ -310,24 +67,126 @@ class RateLimitError(_Retried, _Labels, openai.RateLimitError):  # type: ignore[
         detail: Any = None,
         body: object | None = None,
     ) -> None:
-        text = f"litellm.RateLimitError: {message}"
-        answered = _response(response, 429, headers)
-        openai.RateLimitError.__init__(self, text, response=answered, body=body)
-        self._label(
-            status_code=429,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
+        labels = (model, llm_provider, litellm_debug_info, max_retries, num_retries)
+        self._answer(self._text(message), labels, _response_of(response, 429, headers), body)
         self.code = "429"
         self.type = "throttling_error"
-        self.category = category.value if isinstance(category, enum.Enum) else category
-        self.rate_limit_type = rate_limit_type
-        self.headers = headers
-        self.detail = text if detail is None else detail
+        self.category = _value(category)
+        self.rate_limit_type = _value(rate_limit_type)
+        self.headers = {name: str(value) for name, value in headers.items()} if headers else None
+        self.detail = self.message if detail is None else detail
+
+
+def _value(given: Any) -> Any:
+    return given.value if isinstance(given, enum.Enum) else given
+
+
+class InternalServerError(_Failure, openai.InternalServerError):
+    """500."""
+
+    _name, _status = "InternalServerError", 500
+
+    def __init__(
+        self,
+        message: Any,
+        llm_provider: Any,
+        model: Any,
+        response: Any = None,
+        litellm_debug_info: str | None = None,
+        max_retries: int | None = None,
+        num_retries: int | None = None,
+        body: object | None = None,
+    ) -> None:
+        labels = (model, llm_provider, litellm_debug_info, max_retries, num_retries)
+        self._answer(self._text(message), labels, response, body)
+        self.type = "internal_server_error"
+
+
+class BadGatewayError(_ProviderFirst, openai.APIStatusError):
+    """502."""
+
+    _name, _status = "BadGatewayError", 502
+
+
+class ServiceUnavailableError(_ProviderFirst, openai.APIStatusError):
+    """503."""
+
+    _name, _status = "ServiceUnavailableError", 503
+
+
+class MidStreamFallbackError(ServiceUnavailableError):
+    """A stream broke."""
+
+    _name = "MidStreamFallbackError"
+
+    def __init__(
+        self,
+        message: str,
+        model: str,
+        llm_provider: str,
+        original_exception: Exception | None = None,
+        response: Any = None,
+        litellm_debug_info: str | None = None,
+        max_retries: int | None = None,
+        num_retries: int | None = None,
+        generated_content: str = "",
+        is_pre_first_chunk: bool = False,
+    ) -> None:
+        super().__init__(
+            message, llm_provider, model, response, litellm_debug_info, max_retries, num_retries
+        )
+        self.original_exception = original_exception
+        self.generated_content = generated_content
+        self.is_pre_first_chunk = is_pre_first_chunk
+        self.status_code = getattr(original_exception, "status_code", None) or 503
+
+    def __str__(self) -> str:
+        cause = self.original_exception
+        if not cause:
+            return super().__str__()
+        return f"{super().__str__()} Original exception: {type(cause).__name__}: {cause}"
+
+
+# ------------------------------------------------------------------------------- 400 and its kinds
+
+
+class BadRequestError(_Failure, openai.BadRequestError):  # type: ignore[misc]
+    """400."""
+
+    _name, _status = "BadRequestError", 400
+
+    def __init__(
+        self,
+        message: Any,
+        model: Any,
+        llm_provider: Any,
+        response: Any = None,
+        litellm_debug_info: str | None = None,
+        max_retries: int | None = None,
+        num_retries: int | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> None:
+        labels = (model, llm_provider, litellm_debug_info, max_retries, num_retries)
+        self._answer(self._text(message), labels, response, body)
+        self.status_code = getattr(response, "status_code", None) or 400
+
+
+class ImageFetchError(BadRequestError):
+    """An image could not be fetched."""
+
+    def __init__(
+        self,
+        message: Any,
+        model: Any = None,
+        llm_provider: Any = None,
+        response: Any = None,
+        litellm_debug_info: str | None = None,
+        max_retries: int | None = None,
+        num_retries: int | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> None:
+        labels = (litellm_debug_info, max_retries, num_retries)
+        super().__init__(message, model, llm_provider, response, *labels, body)
 
 
 class ContextWindowExceededError(BadRequestError):
@@ -374,13 +233,8 @@ class RejectedRequestError(BadRequestError):
         litellm_debug_info: str | None = None,
     ) -> None:
         self.request_data = request_data
-        super().__init__(
-            f"litellm.RejectedRequestError: {message}",
-            model,
-            llm_provider,
-            None,
-            litellm_debug_info,
-        )
+        text = f"litellm.RejectedRequestError: {message}"
+        super().__init__(text, model, llm_provider, None, litellm_debug_info)
 
 
 class ContentPolicyViolationError(BadRequestError):
@@ -396,135 +250,105 @@ class ContentPolicyViolationError(BadRequestError):
         provider_specific_fields: dict[str, Any] | None = None,
         body: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(
-            f"litellm.ContentPolicyViolationError: {message}",
-            model,
-            llm_provider,
-            response,
-            litellm_debug_info,
-            body=body,
-        )
+        text = f"litellm.ContentPolicyViolationError: {message}"
+        super().__init__(text, model, llm_provider, response, litellm_debug_info, body=body)
         self.provider_specific_fields = provider_specific_fields
 
 
-class ServiceUnavailableError(_Retried, _Labels, openai.APIStatusError):
-    """503."""
-
-    _status = 503
-    _name = "ServiceUnavailableError"
+class UnsupportedParamsError(BadRequestError):
+    """A parameter that the provider does not take."""
 
     def __init__(
         self,
         message: Any,
-        llm_provider: Any,
-        model: Any,
+        llm_provider: str | None = None,
+        model: str | None = None,
+        status_code: int = 400,
         response: Any = None,
         litellm_debug_info: str | None = None,
         max_retries: int | None = None,
         num_retries: int | None = None,
     ) -> None:
-        text = f"litellm.{self._name}: {message}"
-        openai.APIStatusError.__init__(
-            self, text, response=_response(response, self._status), body=None
-        )
-        self._label(
-            status_code=self._status,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
+        labels = (litellm_debug_info, max_retries, num_retries)
+        super().__init__(message, model, llm_provider, response, *labels)
+        self.status_code = status_code
+        self.message = f"litellm.UnsupportedParamsError: {message}"
+
+
+class VectorStoreSearchError(BadRequestError):
+    """Documents could not be searched."""
+
+    def __init__(
+        self, failures: Any, model: str | None = None, llm_provider: str | None = None
+    ) -> None:
+        self.failures = tuple(failures)
+        told = "; ".join(f"{each['vector_store_id']}: {each['error']}" for each in self.failures)
+        super().__init__(
+            "The request could not be grounded in every configured vector store. "
+            f"{len(self.failures)} vector store search(es) failed: {told}",
+            model,
+            llm_provider,
+            body={"type": "invalid_request_error", "code": "vector_store_search_failed"},
         )
 
 
-class BadGatewayError(_Retried, _Labels, openai.APIStatusError):
-    """502."""
+class LiteLLMUnknownProvider(BadRequestError):
+    """There is no such provider."""
+
+    def __init__(self, model: str, custom_llm_provider: str | None = None) -> None:
+        super().__init__(
+            f"Unmapped LLM provider for this endpoint. You passed model={model}, "
+            f"custom_llm_provider={custom_llm_provider}. Check supported provider and route: "
+            "https://docs.litellm.ai/docs/providers",
+            model,
+            custom_llm_provider,
+        )
+
+
+class InvalidRequestError(openai.BadRequestError):
+    """400, under the name of the SDK's first version."""
+
+    def __init__(self, message: Any, model: Any, llm_provider: Any) -> None:
+        super().__init__(message, response=_response_of(None, 400), body=None)
+        self.status_code = 400
+        self.message = message
+        self.model = model
+        self.llm_provider = llm_provider
+
+
+# ------------------------------------------------------------------------------ without a response
+
+
+class Timeout(_Failure, openai.APITimeoutError):
+    """The answer did not come in time."""
+
+    _name, _status = "Timeout", 408
 
     def __init__(
         self,
         message: Any,
-        llm_provider: Any,
         model: Any,
+        llm_provider: Any,
+        litellm_debug_info: str | None = None,
+        max_retries: int | None = None,
+        num_retries: int | None = None,
+        headers: dict[str, Any] | None = None,
+        exception_status_code: int | None = None,
         response: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
     ) -> None:
-        text = f"litellm.BadGatewayError: {message}"
-        openai.APIStatusError.__init__(self, text, response=_response(response, 502), body=None)
-        self._label(
-            status_code=502,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
+        openai.APITimeoutError.__init__(self, request=_request_of())
+        labels = (model, llm_provider, litellm_debug_info, max_retries, num_retries)
+        self._label(self._text(message), *labels, status_code=exception_status_code or 408)
+        self.headers = headers
+        if response is not None:
+            self.response = response
 
 
-class InternalServerError(_Retried, _Labels, openai.InternalServerError):
-    """500."""
-
-    def __init__(
-        self,
-        message: Any,
-        llm_provider: Any,
-        model: Any,
-        response: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-        body: object | None = None,
-    ) -> None:
-        text = f"litellm.InternalServerError: {message}"
-        openai.InternalServerError.__init__(
-            self, text, response=_response(response, 500), body=body
-        )
-        self._label(
-            status_code=500,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
-        self.type = "internal_server_error"
-
-
-class APIError(_Retried, _Labels, openai.APIError):
-    """Any other failure."""
-
-    def __init__(
-        self,
-        status_code: int,
-        message: Any,
-        llm_provider: Any,
-        model: Any,
-        request: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-        body: object | None = None,
-    ) -> None:
-        text = f"litellm.APIError: {message}"
-        openai.APIError.__init__(self, text, request=request or _request(), body=body)
-        self._label(
-            status_code=status_code,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
-
-
-class APIConnectionError(_Retried, _Labels, openai.APIConnectionError):
+class APIConnectionError(_Failure, openai.APIConnectionError):
     """The provider could not be reached."""
 
+    _name, _status = "APIConnectionError", 500
+
     def __init__(
         self,
         message: Any,
@@ -535,21 +359,27 @@ class APIConnectionError(_Retried, _Labels, openai.APIConnectionError):
         max_retries: int | None = None,
         num_retries: int | None = None,
     ) -> None:
-        text = f"litellm.APIConnectionError: {message}"
-        openai.APIConnectionError.__init__(self, message=text, request=request or _request())
-        self._label(
-            status_code=500,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
+        text = self._text(message)
+        openai.APIConnectionError.__init__(self, message=text, request=request or _request_of())
+        self._label(text, model, llm_provider, litellm_debug_info, max_retries, num_retries)
 
 
-class APIResponseValidationError(_Retried, _Labels, openai.APIResponseValidationError):
+class APIError(_StatusFirst, openai.APIError):
+    """Any other failure."""
+
+    _name = "APIError"
+
+
+class MockException(_StatusFirst, openai.APIError):
+    """What `mock_response=` raises."""
+
+    _name = "MockException"
+
+
+class APIResponseValidationError(_Failure, openai.APIResponseValidationError):
     """The answer is not what it should be."""
+
+    _status = 500
 
     def __init__(
         self,
@@ -561,17 +391,9 @@ class APIResponseValidationError(_Retried, _Labels, openai.APIResponseValidation
         num_retries: int | None = None,
     ) -> None:
         openai.APIResponseValidationError.__init__(
-            self, response=_response(None, 500), body=None, message=message
+            self, response=_response_of(None, 500), body=None, message=message
         )
-        self._label(
-            status_code=500,
-            message=message,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
+        self._label(message, model, llm_provider, litellm_debug_info, max_retries, num_retries)
 
 
 class JSONSchemaValidationError(APIResponseValidationError):
@@ -598,174 +420,6 @@ class OpenAIError(openai.OpenAIError):
             self.original_exception = original_exception
 
 
-class UnsupportedParamsError(BadRequestError):
-    """A parameter that the provider does not take."""
-
-    def __init__(
-        self,
-        message: Any,
-        llm_provider: str | None = None,
-        model: str | None = None,
-        status_code: int = 400,
-        response: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-    ) -> None:
-        super().__init__(
-            message, model, llm_provider, response, litellm_debug_info, max_retries, num_retries
-        )
-        self.status_code = status_code
-        self.message = f"litellm.UnsupportedParamsError: {message}"
-
-
-class ModelNotMappedError(Exception):
-    """Nothing is known of a model."""
-
-
-class BudgetExceededError(Exception):
-    """More would be spent than may be."""
-
-    def __init__(
-        self,
-        current_cost: float,
-        max_budget: float,
-        message: str | None = None,
-        llm_provider: str | None = None,
-        entity_type: str | None = None,
-        entity_id: str | None = None,
-    ) -> None:
-        self.current_cost = current_cost
-        self.max_budget = max_budget
-        self.status_code = 422
-        self.llm_provider = llm_provider or ""
-        self.entity_type = entity_type
-        self.entity_id = entity_id
-        self.category = RateLimitErrorCategory.LITELLM_RATE_LIMIT.value
-        self.rate_limit_type = RateLimitType.BUDGET.value
-        self.message = message or (
-            f"Budget has been exceeded! Current cost: {current_cost}, Max budget: {max_budget}"
-        )
-        super().__init__(self.message)
-
-
-class InvalidRequestError(openai.BadRequestError):
-    """400, under the name of the SDK's first version."""
-
-    def __init__(self, message: Any, model: Any, llm_provider: Any) -> None:
-        super().__init__(message, response=_response(None, 400), body=None)
-        self.status_code = 400
-        self.message = message
-        self.model = model
-        self.llm_provider = llm_provider
-
-
-class MockException(_Retried, _Labels, openai.APIError):
-    """What `mock_response=` raises."""
-
-    def __init__(
-        self,
-        status_code: int,
-        message: Any,
-        llm_provider: Any,
-        model: Any,
-        request: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-    ) -> None:
-        text = f"litellm.MockException: {message}"
-        openai.APIError.__init__(self, text, request=request or _request(), body=None)
-        self._label(
-            status_code=status_code,
-            message=text,
-            model=model,
-            llm_provider=llm_provider,
-            litellm_debug_info=litellm_debug_info,
-            max_retries=max_retries,
-            num_retries=num_retries,
-        )
-
-
-class LiteLLMUnknownProvider(BadRequestError):
-    """There is no such provider."""
-
-    def __init__(self, model: str, custom_llm_provider: str | None = None) -> None:
-        super().__init__(
-            f"Unmapped LLM provider for this endpoint. You passed model={model}, "
-            f"custom_llm_provider={custom_llm_provider}. Check supported provider and route: "
-            "https://docs.litellm.ai/docs/providers",
-            model,
-            custom_llm_provider,
-        )
-
-
-class GuardrailRaisedException(Exception):
-    """A guardrail of the application's refused."""
-
-    def __init__(
-        self,
-        guardrail_name: str | None = None,
-        message: str = "",
-        should_wrap_with_default_message: bool = True,
-        status_code: int = 400,
-        blocked_content: bool = False,
-    ) -> None:
-        self.guardrail_name = guardrail_name
-        self.status_code = status_code
-        self.blocked_content = blocked_content
-        self.message = (
-            f"Guardrail raised an exception, Guardrail: {guardrail_name}, Message: {message}"
-            if should_wrap_with_default_message
-            else message
-        )
-        super().__init__(self.message)
-
-
-class BlockedPiiEntityError(Exception):
-    """Something personal was found, and may not be sent."""
-
-    def __init__(
-        self, entity_type: str, guardrail_name: str | None = None, status_code: int = 400
-    ) -> None:
-        self.entity_type = entity_type
-        self.guardrail_name = guardrail_name
-        self.status_code = status_code
-        self.message = (
-            f"Blocked entity detected: {entity_type} by Guardrail: {guardrail_name}. "
-            "This entity is not allowed to be used in this request."
-        )
-        super().__init__(self.message)
-
-
-class MidStreamFallbackError(ServiceUnavailableError):
-    """A stream broke."""
-
-    _name = "MidStreamFallbackError"
-
-    def __init__(
-        self,
-        message: str,
-        model: str,
-        llm_provider: str,
-        original_exception: Exception | None = None,
-        response: Any = None,
-        litellm_debug_info: str | None = None,
-        max_retries: int | None = None,
-        num_retries: int | None = None,
-        generated_content: str = "",
-        is_pre_first_chunk: bool = False,
-    ) -> None:
-        super().__init__(
-            message, llm_provider, model, response, litellm_debug_info, max_retries, num_retries
-        )
-        self.original_exception = original_exception
-        self.generated_content = generated_content
-        self.is_pre_first_chunk = is_pre_first_chunk
-        if original_exception is not None:
-            self.status_code = getattr(original_exception, "status_code", None) or 503
-
-
 LITELLM_EXCEPTION_TYPES = [
     AuthenticationError,
     NotFoundError,
@@ -776,6 +430,7 @@ LITELLM_EXCEPTION_TYPES = [
     PermissionDeniedError,
     RateLimitError,
     ContextWindowExceededError,
+    PaymentRequiredError,
     RejectedRequestError,
     ContentPolicyViolationError,
     InternalServerError,
