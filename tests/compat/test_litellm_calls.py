@@ -168,6 +168,11 @@ async def test_keys_and_addresses_can_be_set_for_all_calls(litellm):
         assert upstream.requests[0].headers["x-all"] == "1"
 
 
+def test_a_model_may_have_another_name(litellm, monkeypatch):
+    monkeypatch.setattr(litellm, "model_alias_map", {"good": "anthropic/claude-sonnet-4-5"})
+    assert litellm.completion("good", HI, mock_response="x").model == "claude-sonnet-4-5"
+
+
 async def test_a_client_of_ones_own_is_used(litellm):
     async with Upstream(completion("x")) as upstream:
         async with openai.AsyncOpenAI(api_key="sk-own", base_url=f"{upstream.url}/v1") as client:
@@ -597,10 +602,13 @@ def test_a_cache_of_litellms_is_refused(litellm):
         ("turn_off_message_logging", True),
         ("add_function_to_prompt", True),
         ("max_budget", 1.0),
+        ("custom_provider_map", [{"provider": "own", "custom_handler": None}]),
+        ("pre_call_rules", [len]),
+        ("model_fallbacks", ["gpt-4o-mini"]),
     ],
 )
-def test_settings_that_cannot_be_obeyed_are_refused(litellm, name, value):
-    setattr(litellm, name, value)
+def test_settings_that_cannot_be_obeyed_are_refused(litellm, monkeypatch, name, value):
+    monkeypatch.setattr(litellm, name, value)
     with pytest.raises(NotImplementedError, match=name):
         litellm.completion("gpt-4o", HI, mock_response="x")
 

@@ -7,7 +7,8 @@ import logging
 import subprocess
 import sys
 from decimal import Decimal
-from importlib import import_module
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
@@ -44,7 +45,21 @@ def test_the_private_modules_are_not_litellms(litellm):
 def test_after_uninstalling_litellm_is_not_there(litellm):
     stand_in.uninstall()
     assert not [name for name in sys.modules if name.partition(".")[0] == "litellm"]
+    assert not [
+        each for each in sys.meta_path if type(each).__module__ == stand_in.install.__module__
+    ]
     stand_in.install()
+
+
+def test_who_asks_whether_litellm_is_installed_hears_that_it_is(litellm):
+    assert metadata.version("litellm") == litellm.__version__
+    assert metadata.distribution("litellm").metadata["Name"] == "litellm"
+    assert metadata.distribution("litellm").files is None
+    assert find_spec("litellm") is not None
+    assert find_spec("litellm.router") is not None
+    assert find_spec("litellm.proxy") is None
+    with pytest.raises(metadata.PackageNotFoundError):
+        metadata.version("litellm-proxy-extras")
 
 
 def test_a_real_litellm_that_was_imported_first_is_not_replaced(litellm, monkeypatch):

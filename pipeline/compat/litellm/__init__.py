@@ -113,6 +113,8 @@ api_version: str | None = None
 organization: str | None = None
 headers: dict[str, str] | None = None
 num_retries: int | None = None
+model_alias_map: dict[str, str] = {}
+request_timeout: float = 6000.0
 cache: Cache | None = None
 
 callbacks: list[Any] = []
@@ -125,6 +127,24 @@ _async_success_callback: list[Any] = []
 _async_failure_callback: list[Any] = []
 logging_callback_manager = LoggingCallbackManager()
 
+# ------------------------- settings that this module does not have: calls refuse any other values
+
+custom_provider_map: list[Any] = []
+custom_prompt_dict: dict[str, Any] = {}
+credential_list: list[Any] = []
+model_fallbacks: list[Any] | None = None
+pre_call_rules: list[Any] = []
+post_call_rules: list[Any] = []
+use_litellm_proxy: bool = False
+enable_json_schema_validation: bool = False
+add_function_to_prompt: bool = False
+turn_off_message_logging: bool = False
+max_budget: float = 0.0
+ssl_verify: bool | str = True
+ssl_certificate: str | None = None
+client_session: Any = None
+aclient_session: Any = None
+
 # --------------------------------------- settings that there is nothing to obey about: no telemetry
 # is sent, nothing is printed, the transport is always aiohttp, and histories are not rewritten
 # unless the provider would refuse them.
@@ -135,20 +155,18 @@ telemetry: bool = True
 modify_params: bool = False
 disable_aiohttp_transport: bool = False
 use_aiohttp_transport: bool = True
-turn_off_message_logging: bool = False
-request_timeout: float = 6000.0
+force_ipv4: bool = False
+log_raw_request_response: bool = False
+redact_messages_in_exceptions: bool = False
+vertex_project: str | None = None
+vertex_location: str | None = None
 max_tokens: int = 4096
-add_function_to_prompt: bool = False
 return_response_headers: bool = False
 include_cost_in_streaming_usage: bool = False
 disable_streaming_logging: bool = False
-ssl_verify: bool | str = True
-client_session: Any = None
-aclient_session: Any = None
 in_memory_llm_clients_cache = InMemoryCache()
 ALLOWED_OPENAI_PARAMS: list[str] = []
 provider_list: list[Any] = list(LlmProviders)
-max_budget: float = 0.0
 _current_cost: float = 0.0
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.metadata import Distribution, DistributionFinder
+from pathlib import Path
 from pkgutil import walk_packages
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ._version import version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from os import PathLike
     from types import ModuleType
 
 _ALIAS = "litellm"
@@ -18,7 +23,8 @@ def install() -> ModuleType:
     """Put this package and its modules into `sys.modules` under litellm's names.
 
     Call it before anything imports litellm: code that holds the real one keeps it. The real one need
-    not be installed. Calling again changes nothing.
+    not be installed; `importlib.metadata.version("litellm")` is `litellm.__version__` in any case.
+    Calling again changes nothing.
 
     Returns:
         The module that `import litellm` gives now.
@@ -34,6 +40,8 @@ def install() -> ModuleType:
         )
     for name in _names(package):
         sys.modules[_ALIAS + name.removeprefix(package.__name__)] = import_module(name)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
     return package
 
 
@@ -43,6 +51,8 @@ def uninstall() -> None:
         module = sys.modules[name]
         if module.__name__.partition(".")[0] == __package__.partition(".")[0]:
             del sys.modules[name]
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
 
 
 def _names(package: ModuleType) -> Iterator[str]:
@@ -52,3 +62,33 @@ def _names(package: ModuleType) -> Iterator[str]:
         last = found.name.rpartition(".")[2]
         if not last.startswith("_") or last in ("_logging", "_version"):
             yield found.name
+
+
+class _Metadata(Distribution):
+    """What the metadata of installed packages says of litellm while this stands in for it."""
+
+    def read_text(self, filename: str) -> str | None:
+        if filename != "METADATA":
+            return None
+        return f"Metadata-Version: 2.1\nName: {_ALIAS}\nVersion: {version}\n"
+
+    def locate_file(self, path: str | PathLike[str]) -> Path:
+        return Path(__file__).parent / path
+
+
+class _Finder(DistributionFinder):
+    """Finds no module, and the metadata of litellm alone."""
+
+    def find_spec(self, *args: Any) -> None:
+        """Leave it to the others."""
+
+    def find_distributions(
+        self,
+        context: DistributionFinder.Context = DistributionFinder.Context(),  # noqa: B008
+    ) -> Iterator[Distribution]:
+        """The metadata, when it is asked for by its name."""
+        if (context.name or "").lower() == _ALIAS:
+            yield _Metadata()
+
+
+_finder = _Finder()

@@ -58,6 +58,7 @@ class Prepared:
         asked = kwargs.get("model")
         if asked is None:
             raise ValueError("model param not passed in.")
+        asked = setting("model_alias_map").get(asked, asked)
         base = kwargs.get("base_url") or kwargs.get("api_base") or setting("api_base")
         model, provider, key, base = get_llm_provider(
             kwargs.get("deployment_id") or asked,
