@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from scallion._layer import layer
+from scallion._request import plain_name
 from scallion._secrets import hide_params
 from scallion.exceptions import (
     AllModelsFailedError,
@@ -236,7 +237,7 @@ def request_for(target: Target, request: Request) -> Request:
     if target.provider is not None:
         changes["provider"] = target.provider
         # A pipeline that has a model of its own was built to be asked for that one.
-        if target.model is None and getattr(target.provider, "model", None) is not None:
+        if getattr(target.provider, "model", None) is not None:
             changes["model"] = None
     if target.model is not None:
         changes["model"] = target.model
@@ -255,7 +256,7 @@ def _plan(chain: Sequence[Target], request: Request) -> list[Target]:
 
 def _is_own(target: Target, model: str) -> bool:
     changes = target.provider is not None or target.params or target.on is not None
-    return target.model in (None, model) and not changes
+    return (target.model is None or plain_name(target.model) == plain_name(model)) and not changes
 
 
 def _as_target(entry: object, position: int, clients: dict[str, Any]) -> Target:
@@ -290,7 +291,9 @@ def _without_duplicates(targets: list[Target]) -> list[Target]:
 
 
 def _key(target: Target) -> tuple[Any, ...]:
-    return (target.model, target.provider, target.params or None, target.on)
+    # A handler that was handed in may know both names, and mean two models.
+    model = target.model if target.provider is not None else plain_name(target.model)
+    return (model, target.provider, target.params or None, target.on)
 
 
 def _is_predicate(on: FallbackOn | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ._layer import Layer
+from ._request import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,5 +53,5 @@ def asked_twice(middlewares: Sequence[object], model: str | None) -> Iterator[st
     for entry in middlewares:
         if isinstance(entry, Layer) and entry.name == "fallback" and model is not None:
             for target in entry.arguments["targets"]:
-                if target == model:
-                    yield f"fallback() has {model!r}, the pipeline's own model: it is asked once"
+                if isinstance(target, str) and plain_name(target) == plain_name(model):
+                    yield f"fallback() has {target!r}, the pipeline's own model: it is asked once"

@@ -283,6 +283,16 @@ def _as_dict(message: object, position: int) -> dict[str, Any]:
     return dict(message)
 
 
+def plain_name(model: str | None) -> str | None:
+    """A model's name without a prefix that says no more than the name: `openai/gpt-4o` is `gpt-4o`."""
+    prefix, _, rest = (model or "").partition("/")
+    says_anthropic = rest.startswith("claude-")
+    plain = rest and "/" not in rest
+    if plain and prefix == ("anthropic" if says_anthropic else "openai"):
+        return rest
+    return model
+
+
 def raise_problems(problems: list[Exception]) -> None:
     """Raise what several callbacks have raised, if they have."""
     if len(problems) == 1:

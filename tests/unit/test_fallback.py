@@ -131,6 +131,36 @@ def test_duplicates_are_dropped_once_with_a_warning():
 
 
 @pytest.mark.parametrize(
+    ("one", "same"),
+    [("gpt-4o", "openai/gpt-4o"), ("anthropic/claude-opus-4-6", "claude-opus-4-6")],
+)
+async def test_a_prefix_that_says_what_the_name_says_makes_no_other_model(one, same):
+    with pytest.warns(UserWarning, match=f"{same}'\\) twice"):
+        layer = fallback([one, same])
+    models = Models(**{same: e.ServerError("x")})
+    with pytest.raises(e.ServerError):
+        await pipeline(models, layer, model=None).complete("hi", model=same)
+
+    assert models.names == [same]
+    with pytest.warns(UserWarning, match="the pipeline's own model"):
+        build_pipeline([fallback([one, "n"])], provider=models, model=same)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("gpt-4o", "openrouter/gpt-4o"),
+        ("openai/gpt-4o", "openrouter/openai/gpt-4o"),
+        ("openai/meta/llama", "meta/llama"),
+        ("claude-opus-4-6", "openai/claude-opus-4-6"),
+        ("gpt-4o", "anthropic/gpt-4o"),
+    ],
+)
+def test_a_prefix_that_says_more_makes_another_model(names):
+    fallback(names)
+
+
+@pytest.mark.parametrize(
     "other",
     [
         Target("b", on=e.ContextWindowExceededError),
