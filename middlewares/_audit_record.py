@@ -85,14 +85,14 @@ class Passage:
             "v": VERSION,
             "id": context.id,
             "at": _moment(moment - (now - context.started)),
-            "tenant": context.tenant,
+            "tenant": _plain(context.tenant),
             "metadata": _plain(context.metadata) or None,
-            "model": request.model,
+            "model": _plain(request.model),
             "stream": request.stream,
             "status": _status_of(outcome),
             "cached": (answer is not None and answer.cached) or None,
             "error": _error_of(outcome.error),
-            "answered_by": answer.model if answer is not None else None,
+            "answered_by": _plain(answer.model) if answer is not None else None,
             "provider": _provider_of(outcome),
             "request_id": answer.request_id if answer is not None else None,
             "finish_reason": _finish_reason_of(answer),
@@ -104,9 +104,13 @@ class Passage:
             "attempts": attempts,
         }
         if self._texts is not None:
-            record["prompt"] = _changed(_plain([*request.messages]), self._texts)
-            record["answer"] = _changed(_plain(messages), self._texts) if messages else None
-            record["error_message"] = self._texts(str(outcome.error)) if outcome.error else None
+            error = str(outcome.error) if outcome.error is not None else None
+            texts = {
+                "prompt": [*request.messages],
+                "answer": messages or None,
+                "error_message": error,
+            }
+            record |= {name: _plain(text, self._texts) for name, text in texts.items()}
         return {name: value for name, value in record.items() if value is not None}
 
     def _attempt(self, attempt: Attempt, sent: Request) -> Record:
@@ -114,7 +118,7 @@ class Passage:
         answer, usage = attempt.response, charge.usage
         cost = charge.cost if answer is None or answer.cost is None else answer.cost
         record: Record = {
-            "model": attempt.model,
+            "model": _plain(attempt.model),
             "provider": attempt.provider,
             "status": attempt.status,
             "error": _error_of(attempt.error),
@@ -191,8 +195,31 @@ def _finish_reason_of(answer: ModelResponse | None) -> str | None:
     return answer.choices[0].finish_reason if answer is not None and answer.choices else None
 
 
+def _hash(value: object) -> str | None:
+    """SHA-256 of the value as JSON with sorted keys and no spaces; `None` if it cannot be JSON."""
+    try:
+        encoded = msgspec.json.encode(value, enc_hook=str, order="sorted")
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def _plain(value: object, change: Callable[[str], str] | None = None) -> Any:
+    """The value as JSON has it, with each of its texts changed.
+
+    What cannot be JSON, or not be changed, is said to be so: whoever may give a call its labels
+    must not be able to keep it out of the record.
+    """
+    try:
+        plain = msgspec.to_builtins(value, enc_hook=str, str_keys=True)
+        plain = plain if change is None else _changed(plain, change)
+        msgspec.json.encode(plain)
+    except Exception as error:  # noqa: BLE001 - a redactor of one's own may raise anything
+        return f"(cannot be recorded: {type(error).__name__})"
+    return plain
+
+
 def _changed(value: Any, change: Callable[[str], str]) -> Any:
-    """Decoded JSON with each of its texts changed; the names of fields are none."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
@@ -200,16 +227,6 @@ def _changed(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [_changed(item, change) for item in value]
     return value
-
-
-def _hash(value: object) -> str:
-    """SHA-256 of the value as JSON with sorted keys and no spaces."""
-    encoded = msgspec.json.encode(value, enc_hook=str, order="sorted")
-    return hashlib.sha256(encoded).hexdigest()
-
-
-def _plain(value: object) -> Any:
-    return msgspec.to_builtins(value, enc_hook=str, str_keys=True)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -484,13 +484,54 @@ async def test_a_cancelled_call_stays_cancelled_though_its_record_cannot_be_writ
     assert isinstance(unhandled[0]["exception"], AuditError)
 
 
-async def test_a_record_that_cannot_be_made_is_a_lost_one(records, caplog):
+def circle():
     loop = {}
     loop["self"] = loop
-    layer = audit(records.append)
-    await pipeline([layer]).complete("hello", metadata=loop)
+    return loop
 
-    assert (records, layer.lost) == ([], 1)
+
+def nested():
+    inner = {}
+    for _ in range(5_000):
+        inner = {"in": inner}
+    return inner
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    "odd",
+    [circle(), nested(), {(1, 2): 3}, {None: 1}, {"a": "\ud800"}, {"\ud800": 1}],
+    ids=["circle", "nested", "tuple key", "null key", "surrogate", "surrogate key"],
+)  # fmt: skip
+async def test_no_label_can_keep_a_call_out_of_the_record(tmp_path, odd, strict):
+    layer = audit(tmp_path / "calls.jsonl", strict=strict, chain=True)
+    await pipeline([layer]).complete("hello", tenant="acme", metadata={"who": odd})
+
+    (record,) = map(json.loads, (tmp_path / "calls.jsonl").read_text().splitlines())
+    assert "cannot be recorded" in record["metadata"]
+    assert (record["tenant"], record["status"], layer.lost) == ("acme", "completed", 0)
+
+
+@pytest.mark.parametrize("prompts", [True, False])
+async def test_a_call_of_what_cannot_be_sent_is_recorded(tmp_path, prompts):
+    layer = audit(tmp_path / "calls.jsonl", prompts=prompts)
+    messages = [{"role": "user", "content": "\ud800", "own": {1: 2}}]
+    await pipeline([layer]).complete(messages, tenant="\ud800", model="\ud800")
+
+    (record,) = map(json.loads, (tmp_path / "calls.jsonl").read_text().splitlines())
+    assert record["status"] == "completed"
+    assert "prompt_sha256" not in record
+    assert "cannot be recorded" in record["tenant"]
+    assert ("prompt" in record) == prompts
+    assert layer.lost == 0
+
+
+async def test_a_text_that_the_redactor_fails_on_is_left_out_and_the_record_is_not(records):
+    layer = audit(records.append, prompts=True, redact=lambda text: text.partition("hello")[3])
+    await pipeline([layer]).complete("hello")
+
+    assert records[0]["prompt"] == records[0]["answer"] == "(cannot be recorded: IndexError)"
+    assert records[0]["status"] == "completed"
 
 
 # ---------------------------------------------------------------------------- asynchronous sinks
