@@ -33,6 +33,9 @@ _RARE = (
 BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
 """Finish reasons that are none: OpenRouter's and vLLM's, SGLang's, DeepSeek's."""
 
+_WHOLE = ("name", "tool_call_id")
+"""Fields of messages that no provider sends in pieces, and that deltas know nothing of."""
+
 
 class Accumulator:
     """Adds chunks up. Linear in what it is given: all that grows is joined once, when asked for."""
@@ -177,6 +180,7 @@ class _Choice:
     def build(self, index: int) -> Choice:
         merged = self.merged
         annotations = merged.get("annotations")
+        extra = _object(merged.get("model_extra")) or {}
         message = Message(
             role=next((role for role in merged.get("role", ()) if role), "assistant"),
             content=_content(self.content),
@@ -191,7 +195,8 @@ class _Choice:
             provider_content=merged["provider_content"][-1]
             if "provider_content" in merged
             else None,
-            model_extra=_object(merged.get("model_extra")),
+            **{name: extra.pop(name) for name in _WHOLE if isinstance(extra.get(name), str)},
+            model_extra=extra or None,
         )
         return Choice(
             index=index,
@@ -388,6 +393,9 @@ def _delta(message: Message) -> Delta:
             for position, call in enumerate(message.tool_calls)
         ]
     shared: dict[str, Any] = {name: getattr(message, name) for name in _RARE}
+    whole = {name: getattr(message, name) for name in _WHOLE if getattr(message, name) is not None}
+    if whole:
+        shared["model_extra"] = {**(message.model_extra or {}), **whole}
     return Delta(content=message.content, tool_calls=calls, **shared)
 
 

@@ -98,6 +98,8 @@ messages = st.builds(
     Message,
     role=st.sampled_from(["assistant", "model"]),
     content=st.none() | texts | parts,
+    name=st.none() | labels,
+    tool_call_id=st.none() | labels,
     tool_calls=st.none()
     | st.lists(tool_calls | custom_calls, max_size=3, unique_by=lambda call: call.id),
     refusal=st.none() | texts,
