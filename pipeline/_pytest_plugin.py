@@ -94,4 +94,5 @@ def file_name(test: str) -> str:
     # Some file systems take upper case for lower case. Classes are hardly ever told apart by that.
     if safe == readable and function + parameters == (function + parameters).lower():
         return safe
-    return f"{safe.rstrip('-]')}-{sha256(test.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    own = sha256(test.encode("utf-8", "replace")).hexdigest()[:8]
+    return f"{safe.rstrip('-]')}-{own}{']' if '[' in safe else ''}"

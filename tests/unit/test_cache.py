@@ -145,6 +145,7 @@ async def test_a_streamed_hit_comes_word_by_word():
         RICH,
         answer(""),
         answer("word"),
+        ModelResponse(choices=[Choice(message=Message(content="a", name="Ann"))]),
         ModelResponse(choices=[Choice(message=Message(content=None), finish_reason="stop")]),
         ModelResponse(choices=[Choice(message=Message(content=[{"type": "text", "text": "a"}]))]),
         ModelResponse(choices=[Choice(index=i, finish_reason="stop") for i in range(2)]),
@@ -308,6 +309,9 @@ FILTERED = ModelResponse(
             ModelResponse(choices=[Choice(message=Message(content="H"), finish_reason="error")])
         ],
         "a stream that ended in an error": [[[ROLE, HI, chunk_with("error")]]],
+        "an answer that the server broke off": [
+            ModelResponse(choices=[Choice(message=Message(content="H"), finish_reason="abort")])
+        ],
         "an answer without a finish reason": [
             ModelResponse(choices=[Choice(message=Message(content="H"))])
         ],
