@@ -78,7 +78,8 @@ __all__ = [
 ]
 
 
-__getattr__ = lazy(__name__, _HOME)
+if not TYPE_CHECKING:  # or checkers would believe that every name is there
+    __getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

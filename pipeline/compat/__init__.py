@@ -27,7 +27,8 @@ _HOME = {
 __all__ = ["ManagedRouter", "Message", "ModelResponse", "Router", "StreamChunk", "Usage"]
 
 
-__getattr__ = lazy(__name__, _HOME)
+if not TYPE_CHECKING:  # or checkers would believe that every name is there
+    __getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -317,3 +317,11 @@ async def closes() -> None:
         assert_type(llm, Pipeline)
     await llm.aclose()
     assert_type(scallion.__version__, str)
+
+
+def knows_which_names_there_are() -> None:
+    # An ignore that nothing needs is an error itself.
+    _ = scallion.retry  # type: ignore[attr-defined]
+    _ = scallion.middlewares.openai  # type: ignore[attr-defined]
+    _ = scallion.providers.retry  # type: ignore[attr-defined]
+    _ = scallion.stores.budget  # type: ignore[attr-defined]
