@@ -484,8 +484,14 @@ class SDKClient(BaseLLMClient):
     def _stream_class(self) -> type: ...
 
     async def _client(self) -> Any:
-        if self._given_client is not None:
-            return self._given_client
+        given = self._given_client
+        if given is not None:
+            if given.is_closed():  # the two SDKs would say it in different ways
+                raise InvalidRequestError(
+                    f"the client that was handed to {self.name}(client=…) is closed",
+                    provider=self.name,
+                )
+            return given
         loop = asyncio.get_running_loop()
         held = self._clients.get(loop)
         if held is None:
@@ -499,11 +505,8 @@ class SDKClient(BaseLLMClient):
 
     def _new_client(self) -> Any:
         keep_out_of_logs()
-        address = self.address()
-        if address and (fault := _fault_of(address)) is not None:
-            raise InvalidRequestError(
-                f"{self.address_variable} is no URL{fault}", provider=self.name
-            )
+        if (address := self.address()) and self.config.base_url is None:
+            _check_address(self.address_variable, address)
         try:
             return self.make_client()
         except ProviderError:
@@ -539,15 +542,21 @@ def _has_no(header: str, headers: Mapping[str, Any] | None) -> bool:
     return all(str(name).lower() != header for name in headers or ())
 
 
-def _fault_of(url: str) -> str | None:
+class _AddressError(InvalidRequestError, ValueError):
+    """`base_url` cannot be one: a mistake in the program, and no call can be sent."""
+
+
+def _check_address(name: str, url: str) -> None:
     try:
-        urlsplit(plain(url))
+        parts = urlsplit(plain(url))
     except ValueError as error:
         # What it says may be the part with the password.
-        return "" if "@" in url else f": {error}"
-    if "://" not in url:
-        return ": write it with http:// or https://, like http://localhost:8000/v1"
-    return None
+        raise _AddressError(f"{name} is no URL" + ("" if "@" in url else f": {error}")) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _AddressError(
+            f"{name} is no URL of a server: write it like http://localhost:8000/v1, with its "
+            "http:// or https://"
+        )
 
 
 def _check_settings(config: ClientConfig) -> None:
@@ -560,9 +569,7 @@ def _check_settings(config: ClientConfig) -> None:
     if config.base_url is not None:
         if not isinstance(config.base_url, str):
             raise TypeError(f"base_url must be a text, not {config.base_url!r}")
-        fault = _fault_of(config.base_url)
-        if fault is not None:
-            raise ValueError(f"base_url is no URL{fault}")
+        _check_address("base_url", config.base_url)
     for name in ("max_event_bytes", "max_body_bytes"):
         limit = getattr(config, name)
         if not isinstance(limit, int) or limit < 1:

@@ -6,11 +6,12 @@ import struct
 import zlib
 
 import anthropic as sdk
+import openai as openai_sdk
 import pytest
 
 from scallion import build_pipeline
-from scallion.exceptions import OverloadedError, RateLimitError
-from scallion.providers import anthropic
+from scallion.exceptions import InvalidRequestError, OverloadedError, RateLimitError
+from scallion.providers import anthropic, openai, openrouter
 from support.upstream import Reply, Upstream, message, message_stream
 
 
@@ -149,3 +150,27 @@ async def test_sampling_parameters_ask_a_client_of_yours_for_the_version_that_ta
     sent = upstream.requests[0].headers["anthropic-version"]
     assert sent == (version or client.default_headers["anthropic-version"])
     await client.close()
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        lambda client: anthropic(client=client(sdk.AsyncAnthropic)),
+        lambda client: openai(client=client(openai_sdk.AsyncOpenAI)),
+        lambda client: openrouter(client=client(openai_sdk.AsyncOpenAI)),
+    ],
+    ids=["anthropic", "openai", "openrouter"],
+)
+async def test_a_client_that_is_closed_is_said_to_be(provider):
+    made = []
+
+    def client(sdk_class):
+        made.append(sdk_class(api_key="k", base_url="http://127.0.0.1:1"))
+        return made[0]
+
+    adapter = provider(client)
+    await made[0].close()
+
+    for call in (adapter.complete("hi", "m"), adapter.stream("hi", "m").collect()):
+        with pytest.raises(InvalidRequestError, match=f"handed to {adapter.name}.* is closed"):
+            await call

@@ -147,7 +147,8 @@ async def test_an_address_without_its_scheme_in_the_environment_is_refused_by_it
     monkeypatch.setenv(provider.address_variable, "localhost:8000/v1")
 
     with pytest.raises(
-        InvalidRequestError, match=f"{provider.address_variable} is no URL: write it with http://"
+        InvalidRequestError,
+        match=f"{provider.address_variable} is no URL of a server: write it like",
     ):
         await provider.complete("Hi", "m")
 
