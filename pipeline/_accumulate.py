@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64, b2a_base64
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -190,7 +192,7 @@ class _Choice:
             reasoning_content=_joined(merged.get("reasoning_content")),
             reasoning_details=_details(merged.get("reasoning_details")),
             annotations=None if annotations is None else list(chain.from_iterable(annotations)),
-            audio=_object(merged.get("audio")),
+            audio=_audio(merged.get("audio")),
             function_call=_function(merged.get("function_call")),
             provider_content=merged["provider_content"][-1]
             if "provider_content" in merged
@@ -304,6 +306,17 @@ def _object(fragments: list[dict[str, Any]] | None) -> dict[str, Any] | None:
         for name, value in fragment.items():
             values.setdefault(name, []).append(value)
     return {name: _grown(name, parts) for name, parts in values.items()}
+
+
+def _audio(fragments: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+    """Sound that arrives in parts, each in base64 of its own: padding would end it in the middle."""
+    audio = _object(fragments)
+    pieces = [part["data"] for part in fragments or () if isinstance(part.get("data"), str)]
+    if audio is not None and any(piece.endswith("=") for piece in pieces[:-1]):
+        with suppress(ValueError):
+            sound = b"".join(map(a2b_base64, pieces))
+            audio["data"] = b2a_base64(sound, newline=False).decode()
+    return audio
 
 
 def _grown(name: str, parts: list[Any]) -> Any:

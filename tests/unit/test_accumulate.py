@@ -1,5 +1,6 @@
 """Chunks into answers and back: two forms of one thing, however the stream is cut."""
 
+import base64
 import time
 
 import pytest
@@ -778,3 +779,21 @@ def test_an_image_that_comes_in_a_stream_is_content():
     assert has_content(StreamChunk.of("", model_extra={"images": [image]}))
     assert not has_content(StreamChunk.of("", model_extra={"images": []}))
     assert not has_content(StreamChunk.of("", model_extra={"channel": "x"}))
+
+
+@pytest.mark.parametrize("sizes", [(3, 6, 5), (1, 2, 4), (5,), (1, 1)])
+def test_sound_in_pieces_that_are_encoded_one_by_one_is_whole(sizes):
+    sounds = [bytes(range(size)) for size in sizes]
+    pieces = [{"data": base64.b64encode(sound).decode()} for sound in sounds]
+    chunks = [StreamChunk.of(None, audio=piece) for piece in [{"id": "a"}, *pieces]]
+
+    audio = accumulate([*chunks, StreamChunk.of(None, audio={"transcript": "Hi"})]).message.audio
+
+    assert base64.b64decode(audio["data"]) == b"".join(sounds)
+    assert (audio["id"], audio["transcript"]) == ("a", "Hi")
+
+
+def test_sound_that_is_no_base64_is_left_as_it_came():
+    chunks = [StreamChunk.of(None, audio={"data": data}) for data in ("=", "x")]
+
+    assert accumulate(chunks).message.audio == {"data": "=x"}
