@@ -6,9 +6,8 @@ Nothing that was written is ever written over.
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ._audit_chain import Link, encode
 from ._audit_files import (
@@ -22,13 +21,11 @@ from ._audit_files import (
     tail_of,
     unlock,
 )
-from ._audit_sinks import AuditSink
+from ._audit_sinks import AuditSink, Fsync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-Fsync = Literal["always", "never"] | float
 
 
 class JsonlSink(AuditSink):
@@ -55,22 +52,19 @@ class JsonlSink(AuditSink):
         max_bytes: int | None = None,
         keep: int | None = None,
     ) -> None:
-        _check_fsync(fsync)
         if max_bytes is not None and max_bytes <= 0:
             raise ValueError(f"max_bytes must be above 0, not {max_bytes}")
         if keep is not None and (max_bytes is None or keep < 0):
             raise ValueError("keep= says how many files max_bytes= leaves: at least 0, and with it")
         given = {"chain": chain, "fsync": fsync, "max_bytes": max_bytes, "keep": keep}
         defaults = {"chain": False, "fsync": 1.0, "max_bytes": None, "keep": None}
-        super().__init__(path, {k: v for k, v in given.items() if v != defaults[k]})
+        super().__init__(path, {k: v for k, v in given.items() if v != defaults[k]}, fsync)
         self._chain = chain
-        self._fsync = fsync
         self._max_bytes = max_bytes
         self._keep = keep
         self._file: int | None = None
         self._anchor: int | None = None
         self._end = 0
-        self._synced_at = 0.0
 
     def _open(self) -> None:
         if self._file is None:
@@ -107,7 +101,8 @@ class JsonlSink(AuditSink):
             self._end = size + len(data)
             if self._anchor is not None:
                 overwrite(self._anchor, f"{link.seq:020}:{link.digest}\n".encode())
-            self._sync()
+            if self._is_due():
+                os.fsync(self._file)
             return True
 
     def _write_whole(self, data: bytes, size: int) -> None:
@@ -173,15 +168,6 @@ class JsonlSink(AuditSink):
             for path in files[: len(files) - self._keep]:
                 path.unlink(missing_ok=True)
 
-    def _sync(self) -> None:
-        if self._fsync == "never":
-            return
-        now = time.monotonic()
-        if self._fsync == "always" or now - self._synced_at >= self._fsync:
-            assert self._file is not None
-            os.fsync(self._file)
-            self._synced_at = now
-
     def _close(self) -> None:
         held, self._file = self._file, None
         anchor, self._anchor = self._anchor, None
@@ -199,9 +185,3 @@ class JsonlSink(AuditSink):
             if number is not None:
                 os.close(number)
         self._file = self._anchor = None
-
-
-def _check_fsync(fsync: object) -> None:
-    number = isinstance(fsync, (int, float)) and not isinstance(fsync, bool) and fsync >= 0
-    if not number and fsync not in ("always", "never"):
-        raise ValueError(f'fsync must be "always", "never" or seconds, not {fsync!r}')

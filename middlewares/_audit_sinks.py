@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._audit_chain import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+Fsync = Literal["always", "never"] | float
+"""When records are forced onto the disk: before a call ends, never, or every so many seconds."""
 
 
 class AuditSink(ABC):
@@ -25,10 +30,15 @@ class AuditSink(ABC):
             nothing was cut off: `scallion audit verify FILE --last SEQ:DIGEST`.
     """
 
-    def __init__(self, path: str | Path, arguments: dict[str, Any]) -> None:
+    def __init__(self, path: str | Path, arguments: dict[str, Any], fsync: Fsync) -> None:
+        number = isinstance(fsync, (int, float)) and not isinstance(fsync, bool) and fsync >= 0
+        if not number and fsync not in ("always", "never"):
+            raise ValueError(f'fsync must be "always", "never" or seconds, not {fsync!r}')
         self.path = Path(path)
         self.last = Link()
         self._arguments = arguments
+        self._fsync = fsync
+        self._synced_at = -math.inf
         self._pid = os.getpid()
         self._make_lock()
 
@@ -57,6 +67,16 @@ class AuditSink(ABC):
         """Make sure that all is on the disk, and let the file go. The next record opens it anew."""
         with self._alone():
             self._close()
+
+    def _is_due(self) -> bool:
+        """Whether what is written now is to be forced onto the disk."""
+        if isinstance(self._fsync, str):
+            return self._fsync == "always"
+        now = time.monotonic()
+        due = now - self._synced_at >= self._fsync
+        if due:
+            self._synced_at = now
+        return due
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from ._audit_chain import Link, encode
 from ._audit_files import parse_link
-from ._audit_sinks import AuditSink
+from ._audit_sinks import AuditSink, Fsync
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,19 +41,15 @@ class SqliteSink(AuditSink):
     Args:
         path: The database; made if it is not there, as are its folders.
         chain: As for `JsonlSink`; the chain's end is in the table `audit_last`.
-        fsync: `"always"` before a call ends, or `"never"`.
+        fsync: As for `JsonlSink`; `"never"` leaves it to SQLite, which does so at its checkpoints.
     """
 
-    def __init__(
-        self, path: str | Path, *, chain: bool = False, fsync: Literal["always", "never"] = "always"
-    ) -> None:
-        if fsync not in ("always", "never"):
-            raise ValueError(f'fsync must be "always" or "never", not {fsync!r}')
-        given = {"chain": (chain, False), "fsync": (fsync, "always")}
-        super().__init__(path, {k: v for k, (v, default) in given.items() if v != default})
+    def __init__(self, path: str | Path, *, chain: bool = False, fsync: Fsync = 1.0) -> None:
+        given = {"chain": (chain, False), "fsync": (fsync, 1.0)}
+        super().__init__(path, {k: v for k, (v, default) in given.items() if v != default}, fsync)
         self._chain = chain
-        self._fsync = fsync
         self._connection: sqlite3.Connection | None = None
+        self._inherited: list[sqlite3.Connection | None] = []
 
     def _open(self) -> None:
         import sqlite3
@@ -68,8 +64,6 @@ class SqliteSink(AuditSink):
             try:
                 with suppress(sqlite3.OperationalError):  # another process is doing just that
                     connection.execute("PRAGMA journal_mode=WAL")
-                full = "FULL" if self._fsync == "always" else "OFF"
-                connection.execute(f"PRAGMA synchronous={full}")
                 connection.executescript(SCHEMA)
             except BaseException:
                 connection.close()
@@ -80,6 +74,8 @@ class SqliteSink(AuditSink):
         self._open()
         connection = self._connection
         assert connection is not None
+        # A commit that is forced onto the disk takes with it all that were not.
+        connection.execute(f"PRAGMA synchronous={'FULL' if self._is_due() else 'NORMAL'}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             if self._chain:
@@ -105,6 +101,6 @@ class SqliteSink(AuditSink):
             connection.close()
 
     def _forget(self) -> None:
-        # SQLite forbids to touch a connection across a fork, and so does closing it: it is kept.
-        self._inherited = self._connection
+        # SQLite forbids to touch a connection across a fork, also to close it: it is kept.
+        self._inherited.append(self._connection)
         self._connection = None

@@ -162,7 +162,7 @@ def test_what_a_process_inherited_it_opens_anew(tmp_path, kind, monkeypatch):
     filled(sink, 1)
     sink.close()
     if kind is SqliteSink:
-        sink._inherited.close()
+        sink._inherited[0].close()
 
     assert (verify(tmp_path / "calls").ok, verify(tmp_path / "calls").records) == (True, 2)
 
@@ -259,6 +259,23 @@ def test_records_are_forced_onto_the_disk_as_often_as_asked(path, monkeypatch, f
     assert len(files) == forced + (fsync != "never")
 
 
+@pytest.mark.parametrize(
+    ("fsync", "forced"), [("always", 3), ("never", 0), (3600, 1), (0, 3)], ids=str
+)
+def test_commits_are_forced_onto_the_disk_as_often_as_asked(tmp_path, fsync, forced):
+    sink = SqliteSink(tmp_path / "a.db", fsync=fsync)
+    sink.open()
+    levels = []
+    sink._connection.set_trace_callback(
+        lambda text: levels.append(text) if "synchronous" in text else None
+    )
+    filled(sink, 3)
+    sink.close()
+
+    assert levels.count("PRAGMA synchronous=FULL") == forced
+    assert levels.count("PRAGMA synchronous=NORMAL") == 3 - forced
+
+
 def test_a_file_that_grows_too_large_is_put_aside_and_the_chain_goes_on(path):
     filled(JsonlSink(path, chain=True, max_bytes=600), 10).close()
     filled(JsonlSink(path, chain=True, max_bytes=600), 10, first=10).close()
@@ -329,7 +346,7 @@ def test_settings_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError, match=r"fsync|max_bytes|keep"):
         JsonlSink("calls.jsonl", **options)
     with pytest.raises(ValueError, match="fsync"):
-        SqliteSink("calls.db", fsync=3)
+        SqliteSink("calls.db", fsync="sometimes")
 
 
 # --------------------------------------------------------------------------------- verification
