@@ -115,8 +115,8 @@ def identity_of(provider: Any, model: str | None, depth: int = 3) -> str:
         return f"{_name_of(provider)} {own} {identity_of(inner, own or model)}{told}"
     if isinstance(provider, partial):
         given = [("", value) for value in provider.args] + sorted(provider.keywords.items())
-        told = [f"{name}={_told_of(value, model, depth)}" for name, value in given]
-        return f"{identity_of(provider.func, model, depth)}{told}"
+        bound = [f"{name}={_told_of(value, model, depth)}" for name, value in given]
+        return f"{identity_of(provider.func, model, depth)}{bound}"
     held = [v for v in _held(provider) if isinstance(v, str) or _is_handler(v)] if depth > 0 else ()
     return " ".join([_name_of(provider), *(_told_of(value, model, depth) for value in held)])
 
