@@ -259,7 +259,7 @@ def test_it_is_registered_and_imports_nothing_before_it_is_used(pytester):
             loaded = {name.split(".")[0] for name in sys.modules}
             assert not loaded & {"openai", "anthropic", "msgspec", "structlog", "tiktoken"}
             ours = {name for name in sys.modules if name.split(".")[0] == "scallion"}
-            assert ours == {"scallion", "scallion._pytest_plugin"}
+            assert ours == {"scallion", "scallion._lazy", "scallion._pytest_plugin"}
         """
     )
     # Other people's plugins import what they like.
