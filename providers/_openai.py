@@ -18,10 +18,13 @@ from ._params import OURS
 from ._sdk_client import SDKClient, embedded_error, encode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from scallion._request import Request
     from scallion._response import Response
+
+_LEARNABLE = ("stream_options", "reasoning_content")
+"""Where servers differ: some do not know `stream_options`. DeepSeek insists on having back the thinking
+that led to a tool call (api-docs.deepseek.com, "Thinking Mode"), which Mistral and Groq refuse. By
+default the former is sent, and the latter not; what a server's refusal names is done the other way."""
 
 # What OpenAI itself takes in a message; it refuses others, where most compatible servers do not.
 _KNOWN = frozenset(
@@ -43,8 +46,8 @@ class OpenAIClient(SDKClient):
     )  # fmt: skip
     address_variable: ClassVar[str] = "OPENAI_BASE_URL"
 
-    _unknown: frozenset[str] = frozenset()
-    """What is sent unasked, and the server turned out not to know: then it is left out."""
+    _learned: frozenset[str] = frozenset()
+    """Which of `_LEARNABLE` this server turned out to want otherwise than most."""
 
     def make_client(self) -> Any:
         """An `AsyncOpenAI` over aiohttp: its default transport slows down under load."""
@@ -61,15 +64,18 @@ class OpenAIClient(SDKClient):
 
     def make_body(self, request: Request) -> dict[str, Any]:
         """The request as OpenAI's body."""
+        return self._body(request, self._learned)
+
+    def _body(self, request: Request, learned: frozenset[str]) -> dict[str, Any]:
         assert request.model is not None
         body: dict[str, Any] = {
             "model": self.wire_model(request.model),
-            "messages": self.wire_messages(request),
+            "messages": self.wire_messages(request, learned),
         }
         body.update((name, value) for name, value in request.params.items() if name not in OURS)
         if request.stream:
             body["stream"] = True
-            if "stream_options" not in self._unknown:
+            if "stream_options" not in learned:
                 body.setdefault("stream_options", {"include_usage": True})
         if body.get("tools"):
             body["tools"] = self.wire_tools(body["tools"])
@@ -77,21 +83,15 @@ class OpenAIClient(SDKClient):
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
         return body
 
-    def wire_messages(self, request: Request) -> Any:
-        """The history without what only another provider understands.
-
-        DeepSeek and others insist on the thinking that led to a tool call (api-docs.deepseek.com,
-        "Thinking Mode"), where Mistral and Groq refuse it: see `_exchange`.
-        """
-        if self._is_openai():
-            messages = to_openai_messages(request.messages, keep_reasoning=False)
-            return [_known(message) for message in messages]
-        wanted = "reasoning_content" not in self._unknown and any(
-            message.get("tool_calls") for message in request.messages
+    def wire_messages(self, request: Request, learned: frozenset[str]) -> Any:
+        """The history without what only another provider understands."""
+        thinking = "reasoning_content" in learned and not self._is_openai()
+        messages = to_openai_messages(
+            request.messages, keep_reasoning=False, keep_reasoning_content=thinking
         )
-        return to_openai_messages(
-            request.messages, keep_reasoning=False, keep_reasoning_content=wanted
-        )
+        if not self._is_openai():
+            return messages
+        return [_known(message) for message in messages]
 
     def wire_tools(self, tools: Any) -> Any:
         """The tools without Anthropic's cache markers, which OpenAI refuses."""
@@ -100,16 +100,19 @@ class OpenAIClient(SDKClient):
         return [{k: v for k, v in tool.items() if k != "cache_control"} for tool in tools]
 
     async def _exchange(self, request: Request, body: dict[str, Any], content: bytes) -> Response:
+        sent = self._learned
         try:
             return await super()._exchange(request, body, content)
         except InvalidRequestError as error:
-            said = str(error.body)
-            refused = next((name for name in _unasked(request, body) if name in said), None)
-            if refused is None:
+            name = next((name for name in _LEARNABLE if name in str(error.body)), None)
+            if name is None:
                 raise
-            body = _without(refused, body)
-            response = await self._exchange(request, body, encode_json(body))
-            self._unknown |= {refused}  # only now: an error may merely have quoted the request
+            other = self._body(request, sent ^ {name}) | (request.params.get("extra_body") or {})
+            if other == body:  # it is not ours to change
+                raise
+            response = await super()._exchange(request, other, encode_json(other))
+            # Only now: an error may merely have quoted the request.
+            self._learned = self._learned - {name} if name in sent else self._learned | {name}
             return response
 
     async def count_tokens_exact(self, request: Request) -> int:
@@ -169,22 +172,6 @@ class OpenAIClient(SDKClient):
         import openai
 
         return openai.AsyncStream[object]
-
-
-def _unasked(request: Request, body: dict[str, Any]) -> Iterator[str]:
-    """What of `body` is there because it mostly helps, and not because the caller wants it."""
-    extra_body = request.params.get("extra_body") or {}
-    asked = request.params.keys() | extra_body.keys()
-    if "stream_options" in body and "stream_options" not in asked:
-        yield "stream_options"
-    if "messages" not in asked and any("reasoning_content" in each for each in body["messages"]):
-        yield "reasoning_content"
-
-
-def _without(name: str, body: dict[str, Any]) -> dict[str, Any]:
-    """`body` without a field of its own, or of its messages."""
-    messages = [{k: v for k, v in each.items() if k != name} for each in body["messages"]]
-    return {k: v for k, v in body.items() if k != name} | {"messages": messages}
 
 
 def _known(message: dict[str, Any]) -> dict[str, Any]:

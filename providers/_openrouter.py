@@ -36,7 +36,7 @@ class OpenRouterClient(OpenAIClient):
         settings["default_headers"] = _unsaid(settings) | settings.get("default_headers", {})
         return settings
 
-    def wire_messages(self, request: Request) -> Any:
+    def wire_messages(self, request: Request, learned: frozenset[str]) -> Any:  # noqa: ARG002
         """The history with reasoning details and cache markers, which OpenRouter hands on."""
         return to_openai_messages(request.messages, keep_reasoning=True)
 

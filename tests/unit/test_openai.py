@@ -1,5 +1,6 @@
 """The OpenAI adapter, over the real SDK, against a scripted upstream."""
 
+import asyncio
 import pickle
 
 import openai as sdk
@@ -144,63 +145,74 @@ THOUGHT = [
 ]
 
 
-async def test_the_thinking_that_led_to_a_tool_call_goes_back_to_a_compatible_server(upstream, llm):
-    upstream.enqueue(completion("Rain."))
+def thinking_sent(upstream):
+    return ["reasoning_content" in str(request.json["messages"]) for request in upstream.requests]
 
-    await llm.complete(THOUGHT)
 
-    _, called, _ = upstream.requests[0].json["messages"]
+async def ask(llm, how, messages, **arguments):
+    if how == "stream":
+        return await llm.stream(messages, **arguments).collect()
+    return await llm.complete(messages, **arguments)
+
+
+INSISTS = error(400, message="Missing `reasoning_content` field in the assistant message at 1.")
+REFUSES = error(400, message="'messages.1' : property 'reasoning_content' is unsupported")
+
+
+@pytest.mark.parametrize("how", ["complete", "stream"])
+async def test_a_server_that_insists_on_its_thinking_gets_it_back_and_is_remembered(
+    upstream, llm, how
+):
+    answer = completion_stream("Rain.") if how == "stream" else completion("Rain.")
+    upstream.enqueue(INSISTS, answer, answer)
+
+    for _ in range(2):
+        assert (await ask(llm, how, THOUGHT)).text == "Rain."
+
+    assert thinking_sent(upstream) == [False, True, True]
+    _, called, _ = upstream.requests[-1].json["messages"]
     assert called["reasoning_content"] == "I need the tool."
     assert "reasoning" not in called
 
 
-async def test_thinking_that_led_to_no_tool_call_stays_at_home(upstream, llm):
-    upstream.enqueue(completion("Rain."))
-    said = {"role": "assistant", "content": "Hi", "reasoning_content": "a greeting"}
+async def test_behind_one_address_may_be_servers_that_insist_and_that_refuse(upstream, llm):
+    good = completion("Hi")
+    upstream.enqueue(INSISTS, good, REFUSES, good, good)
 
-    await llm.complete([THOUGHT[0], said, THOUGHT[0]])
+    for _ in range(3):
+        await llm.complete(THOUGHT)
 
-    assert upstream.requests[0].json["messages"][1] == {"role": "assistant", "content": "Hi"}
+    assert thinking_sent(upstream) == [False, True, True, False, False]
 
 
-@pytest.mark.parametrize("how", ["complete", "stream"])
+async def test_calls_at_the_same_time_learn_the_same(upstream, llm):
+    together = asyncio.Barrier(2)
+
+    async def insist(request):
+        if "reasoning_content" in str(request.json["messages"]):
+            return completion("Hi")
+        await together.wait()
+        return INSISTS
+
+    upstream.default = insist
+
+    answers = await asyncio.gather(*[llm.complete(THOUGHT) for _ in range(2)])
+
+    assert [answer.text for answer in answers] == ["Hi", "Hi"]
+
+
 @pytest.mark.parametrize(
-    "refusal",
-    [
-        error(400, message="'messages.1' : property 'reasoning_content' is unsupported"),
-        json_reply(
-            {
-                "detail": [
-                    {
-                        "type": "extra_forbidden",
-                        "loc": ["body", "messages", 1, "assistant", "reasoning_content"],
-                        "msg": "Extra inputs are not permitted",
-                    },
-                    {"type": "extra_forbidden", "loc": ["body", "stream_options"]},
-                ]
-            },
-            status=422,
-        ),
-    ],
-    ids=["Groq", "Mistral"],
+    ("history", "more"),
+    [(THOUGHT[:1], {}), (THOUGHT, {"extra_body": {"messages": THOUGHT[:1]}})],
+    ids=["no thinking", "messages of the caller's own"],
 )
-async def test_a_server_that_refuses_thinking_is_asked_again_without_and_remembered(
-    upstream, llm, refusal, how
-):
-    streamed = how == "stream"
-    strict = "extra_forbidden" in str(refusal)
-    answer = completion_stream("Hi") if streamed else completion("Hi")
-    upstream.enqueue(refusal, *([refusal] if strict and streamed else []), answer, answer)
+async def test_there_is_nothing_to_send_otherwise(upstream, llm, history, more):
+    upstream.enqueue(INSISTS)
 
-    for _ in range(2):
-        call = llm.stream(THOUGHT).collect() if streamed else llm.complete(THOUGHT)
-        assert (await call).text == "Hi"
+    with pytest.raises(InvalidRequestError, match="Missing"):
+        await llm.complete(history, **more)
 
-    sent = [request.json for request in upstream.requests]
-    assert ["reasoning_content" in str(body["messages"]) for body in sent[:1] + sent[-2:]] == [
-        True, False, False,
-    ]  # fmt: skip
-    assert [m["role"] for m in sent[-1]["messages"]] == ["user", "assistant", "tool"]
+    assert upstream.count == 1
 
 
 async def test_another_bad_request_is_not_sent_again(upstream, llm):
