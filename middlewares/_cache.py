@@ -146,8 +146,8 @@ def cache(
         "cache() leaves calls alone that name no model, with no fallback() behind it to choose "
         "one: pass model= to build_pipeline, or cache(key=…)"
     )
-    # Calls that lead a flight, so that a second cache() further in does not wait for its own call.
-    leading = "scallion cache leads"
+    # What a call leads, by store, so that a second cache() further in does not wait for itself.
+    leading = f"scallion cache leads {shelf.store.url}"
 
     def name_of(request: Request, call_next: Handler) -> tuple[str | None, list[Answerer]]:
         """The entry's name, if it has one, and who else may answer."""

@@ -384,6 +384,20 @@ async def test_equal_calls_of_two_processes_are_one(backend):
     assert len(provider.asked) == 1
 
 
+@pytest.mark.parametrize("backend", ["sqlite", "redis"], indirect=True)
+async def test_so_they_are_if_each_process_has_a_cache_of_its_own_before_the_common_one(backend):
+    provider, stores = Provider(), [backend.store() for _ in range(2)]
+    pipelines = [pipeline(provider, cache(memory(), ttl=60), cache(store)) for store in stores]
+    calls = [asyncio.create_task(p.complete("hi")) for p in pipelines for _ in range(10)]
+    await until(lambda: provider.asked)
+    await asyncio.sleep(0.05)
+    provider.gate.set()
+    assert {(await call).text for call in calls} == {"Hi"}
+    for p in pipelines:
+        await p.aclose()
+    assert len(provider.asked) == 1
+
+
 async def test_an_entry_that_cannot_be_read_is_made_anew_by_one_of_two_processes(backend):
     provider = Provider()
     await pipeline(probe := Provider(held=False), cache()).complete("hi")
