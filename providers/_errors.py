@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from scallion._secrets import plain
 from scallion.exceptions import (
     AuthenticationError,
     ConnectionError,
@@ -465,10 +466,12 @@ def shown_url(url: str | None) -> str | None:
     if not isinstance(url, str):
         return None
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(plain(url))
+        _ = parts.port
     except ValueError:
         return "…"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return "…" if "@" in shown else shown  # a password that is not percent-encoded is anywhere
 
 
 def _text(response: Any) -> str:

@@ -96,10 +96,11 @@ class ClientConfig(Struct, kw_only=True, frozen=True):
         hide_in(self, "api_key", hidden("api_key", self.api_key))
         headers = hidden("headers", self.default_headers)
         hide_in(self, "options", hidden("options", self.options))
-        if isinstance(self.base_url, str) and "@" in self.base_url:
+        hide_in(self, "base_url", hidden("base_url", self.base_url))
+        if isinstance(self.base_url, Secret):
             with suppress(ValueError):  # no URL: whoever uses it says so
                 address, credentials = without_credentials(self.base_url)
-                hide_in(self, "base_url", address)
+                hide_in(self, "base_url", hidden("base_url", address))
                 if credentials is not None and _has_no("authorization", headers):
                     headers = {**dict(headers or {}), "Authorization": credentials}
         hide_in(self, "default_headers", headers)
@@ -547,16 +548,22 @@ class _AddressError(InvalidRequestError, ValueError):
 
 
 def _check_address(name: str, url: str) -> None:
+    fault = _fault_of(url)
+    if fault is not None:
+        raise _AddressError(f"{name} is no URL{fault}")
+
+
+def _fault_of(url: str) -> str | None:
+    # Apart from what raises: tracebacks show locals.
     try:
         parts = urlsplit(plain(url))
+        _ = parts.port  # of http://user:pass/word@host this would be "pass"
     except ValueError as error:
         # What it says may be the part with the password.
-        raise _AddressError(f"{name} is no URL" + ("" if "@" in url else f": {error}")) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _AddressError(
-            f"{name} is no URL of a server: write it like http://localhost:8000/v1, with its "
-            "http:// or https://"
-        )
+        return ": is its password percent-encoded?" if "@" in url else f": {error}"
+    if parts.scheme in ("http", "https") and parts.hostname:
+        return None
+    return " of a server: write it like http://localhost:8000/v1, with its http:// or https://"
 
 
 def _check_settings(config: ClientConfig) -> None:

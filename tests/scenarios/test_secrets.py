@@ -61,10 +61,11 @@ from support.upstream import (
 )
 from support.valkey import Valkey
 
-CANARY = "canary-7f3a9c2e5b8d1f60"
+CANARY = "sk-canary-7f3a9c2e5b8d1f60"
 ORGANIZATION = "org-canary9c2e5b8d1f607f3a"
 PASSWORD = "pass/canary-e5b8d1f607f3a9c2"
-SECRETS = (CANARY, ORGANIZATION, PASSWORD)
+TOKEN = "token/canary-1f607f3a9c2e5b8d"
+SECRETS = (CANARY, ORGANIZATION, PASSWORD, TOKEN)
 MODES = ["complete", "stream"]
 
 WINDOW = 8
@@ -133,7 +134,7 @@ def with_userinfo(url: str, user: str = "user:") -> str:
 
 
 async def given_later():
-    return CANARY
+    return TOKEN
 
 
 PLACES = {
@@ -214,8 +215,8 @@ def echo(request: Received) -> str:
     """All that came with the request, as careless servers quote it."""
     known = [CANARY, ORGANIZATION]
     scheme, _, pair = request.headers.get("authorization", "").partition(" ")
-    if scheme == "Basic":
-        known.append(base64.b64decode(pair).decode())
+    if scheme:
+        known.append(base64.b64decode(pair).decode() if scheme == "Basic" else pair)
         known.append(quote(known[-1], safe="").lower())
     return " ".join([request.target, str(dict(request.headers)), *known])
 
@@ -227,7 +228,7 @@ def unauthorized(request):
 
 
 def abridged(request):
-    text = "Incorrect API key provided: canary-7********1f60 (can...8d1f60)"
+    text = "Incorrect API key provided: sk-canar********1f60 (sk-...8d1f60)"
     return error(401, message=text)
 
 
@@ -653,6 +654,14 @@ async def test_a_provider_from_a_pickle_takes_its_key_from_the_environment(upstr
     assert upstream.requests[0].headers["authorization"] == "Bearer other"
 
 
+async def test_a_sign_of_credentials_in_the_path_of_a_url_is_no_harm(upstream):
+    upstream.default = answer_to
+    async with openai(api_key="k", base_url=f"{upstream.url}/v1/@team/x") as provider:
+        await provider.complete("hello", "m")
+        assert upstream.requests[0].path == "/v1/@team/x/chat/completions"
+        assert upstream.url not in repr(provider)
+
+
 async def test_a_header_of_a_target_is_hidden_and_missed_where_a_pickle_left_it_out(
     upstream, monkeypatch
 ):
@@ -744,6 +753,8 @@ async def test_no_task_in_debug_mode_shows_it(upstream):
     "settings",
     [
         {"base_url": f"http://user:{PASSWORD}@[bad/v1"},
+        {"base_url": f"http://user:{PASSWORD}@host/v1"},
+        {"base_url": f"http://user:{PASSWORD.replace('/', '#')}@host/v1"},
         {"base_url": f"http://user:{PASSWORD}@ex\u2100mple/v1"},
         {"base_url": 3},
         {"timeout": "soon"},
@@ -756,12 +767,11 @@ async def test_no_task_in_debug_mode_shows_it(upstream):
 )
 @pytest.mark.parametrize("factory", [openai, anthropic, openrouter], ids=lambda f: f.__name__)
 def test_no_mistake_in_the_settings_shows_it(factory, settings):
-    try:
+    with pytest.raises((TypeError, ValueError, LLMClientError)) as mistake:
         factory(**({"api_key": CANARY} | settings))
-    except (TypeError, ValueError, LLMClientError) as mistake:
-        caught = mistake.with_traceback(mistake.__traceback__.tb_next)
-        for way, text in shown_in_every_way(caught).items():
-            assert seen(text) is None, way
+    caught = mistake.value.with_traceback(mistake.value.__traceback__.tb_next)
+    for way, text in shown_in_every_way(caught).items():
+        assert seen(text) is None, way
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -830,7 +840,7 @@ def test_a_request_shows_neither_its_texts_nor_its_keys():
 def test_a_configuration_made_by_hand_hides_as_much():
     config = ClientConfig(
         api_key=CANARY,
-        base_url=f"http://user:{PASSWORD}@host/v1",
+        base_url=f"{with_userinfo('http://host')}/v1",
         default_headers={"X-Api-Key": CANARY},
         options={"organization": ORGANIZATION, "default_query": {"key": CANARY}},
     )
