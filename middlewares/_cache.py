@@ -189,24 +189,24 @@ def cache(
             return await call_next(request)
         clock = request.context.clock
         anew = wishes.no_cache and not recording
+        oldest = usable_for if wishes.max_age is None else min(usable_for, wishes.max_age)
         if mode in READS and not anew:
             entry = await shelf.find(name, clock)
             answer = None if entry is None else answer_of(entry)
             if entry is not None and answer is not None:
-                age = 0.0 if recording else clock.time() - entry.at
-                if age <= usable_for and (wishes.max_age is None or age <= wishes.max_age):
+                age = age_of(entry, clock.time())
+                if age <= oldest:
                     stats.hits += 1
                     if age > fresh_for:
                         stats.stale += 1
                         if mode in WRITES and not wishes.no_store:
                             refresh(name, request, call_next)
                     return give(answer, request, entry.tape)
-                anew = True
         if mode == "replay":
             raise await recordings.miss(canonical(request, ignore=left_out, stack=stack), clock)
         alone = anew or wishes.no_store or not single_flight or mode not in FLIES
         if not alone and name not in request.context.state.get(leading, ()):
-            return await fly(name, request, call_next, stack)
+            return await fly(name, request, call_next, stack, oldest)
         stats.misses += 1
         response = await call_next(request)
         if mode not in WRITES or wishes.no_store:
@@ -241,17 +241,21 @@ def cache(
             recordings.note(name, clock)
         return data is not None
 
+    def age_of(entry: Entry, now: float) -> float:
+        return 0.0 if recording else now - entry.at
+
     async def fly(
-        name: str, request: Request, call_next: Handler, stack: list[Answerer]
+        name: str, request: Request, call_next: Handler, stack: list[Answerer], oldest: float
     ) -> Response:
         clock = request.context.clock
         place = (asyncio.get_running_loop(), name)
         deadline = clock.now() + wait
+        began = clock.time()  # what was made since then is new enough for anybody
         failures, alone = 0, False
         while not alone and (other := flights.get(place)) is not None:
             entry = await other.landed(clock, deadline)
             answer = None if entry is None else answer_of(entry)
-            if entry is not None and answer is not None:
+            if entry is not None and answer is not None and age_of(entry, began) <= oldest:
                 stats.joined += 1
                 return give(answer, request, entry.tape)
             failures += other.failed
@@ -264,11 +268,13 @@ def cache(
             found = await shelf.find_or_lease(name, clock, max(0.0, deadline - clock.now()))
             if isinstance(found, Entry):
                 answer = answer_of(found)
-                if answer is not None:
+                flight.replaces = age_of(found, began) > oldest
+                if answer is not None and not flight.replaces:
                     stats.hits += 1
                     end(found)
                     return give(answer, request, found.tape)
-            elif found is not None:
+                found = await shelf.lease(name, clock)
+            if found is not None:
                 flight.hold(found, shelf, clock)
             stats.misses += 1
             response = await call_next(request)
@@ -301,7 +307,8 @@ def cache(
             if not store and flight.lease is None:
                 return False
             clock = request.context.clock
-            return put(name, entry if store else None, flight.lease, clock, failed=failed)
+            left = entry if store else None
+            return put(name, left, flight.lease, clock, failed=failed and not flight.replaces)
 
         return flight, end
 

@@ -34,6 +34,7 @@ class Flight:
         timer: When the lease is to be renewed.
         ended: Whether it is over.
         failed: Whether it left nothing, although its caller did not give it up.
+        replaces: Whether there is an entry, which was too old for its caller.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class Flight:
         self.timer: TimerHandle | None = None
         self.ended = False
         self.failed = False
+        self.replaces = False
         self._entry: Entry | None = None
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()

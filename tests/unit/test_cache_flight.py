@@ -319,6 +319,39 @@ async def test_nobody_waits_for_an_equal_call_longer_than_was_said():
     assert [(await call).text for call in calls] == ["Hi", "Hi"]
 
 
+@pytest.mark.parametrize("age", [0, 30])
+async def test_calls_for_which_the_answer_is_too_old_are_one_call_too(backend, age):
+    clock, provider = backend.clock, Provider("old", held=False)
+    pipelines = [pipeline(provider, cache(backend.store()), clock=clock) for _ in range(2)]
+    wish = {"max_age": age}
+    assert (await pipelines[0].complete("hi")).text == "old"
+    await pipelines[0].middlewares[0].store.balance("any")  # which waits until it is stored
+    backend.pass_time(age + 1)
+    provider.gate.clear()
+    calls = [asyncio.create_task(p.complete("hi", cache=wish)) for p in pipelines * 10]
+    await until(lambda: len(provider.asked) > 1)
+    await asyncio.sleep(0.05)
+    assert (await pipelines[1].complete("hi")).text == "old"  # who takes it does not wait
+    provider.gate.set()
+    assert {(await call).text for call in calls} == {"Hi"}
+    assert len(provider.asked) <= 3  # at most one in each process
+    for p in pipelines:
+        await p.aclose()
+
+
+async def test_a_failure_does_not_cost_an_answer_that_is_too_old_for_some(backend):
+    clock, provider = backend.clock, Provider("old", e.ServerError("no"), held=False)
+    async with pipeline(provider, cache(backend.store()), clock=clock) as llm:
+        await llm.complete("hi")
+        await llm.middlewares[0].store.balance("any")
+        backend.pass_time(31)
+        with pytest.raises(e.ServerError):
+            await llm.complete("hi", cache={"max_age": 30})
+        await llm.middlewares[0].store.balance("any")
+        assert (await llm.complete("hi")).text == "old"
+        assert (await llm.complete("hi", cache={"max_age": 30})).text == "Hi"
+
+
 async def test_a_deadline_holds_while_waiting_for_an_equal_call():
     clock, provider = ManualClock(), Provider()
     llm = pipeline(provider, cache(), clock=clock)
