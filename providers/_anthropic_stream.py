@@ -290,13 +290,11 @@ class AnthropicEvents:
         return [*chunks, final]
 
     def _note_usage(self, event: dict[str, Any]) -> None:
-        # Counts are running totals, and one that does not apply is left out of a later event; some
-        # gateways write zero there.
+        # Counts are running totals, and one that does not apply is left out of a later event. They
+        # may fall: a compaction's are counted apart.
         usage = event.get("usage")
         if isinstance(usage, dict):
-            for name, value in usage.items():
-                if value or (value is not None and not self._counts.get(name)):
-                    self._counts[name] = value
+            self._counts |= {name: value for name, value in usage.items() if value is not None}
 
 
 def _object(event: dict[str, Any], name: str) -> dict[str, Any]:

@@ -361,9 +361,9 @@ class SDKClient(BaseLLMClient):
                 "the answer has no choices", body=answer.raw, partial=answer
             )
             raise self.failed(empty, request, http)
-        broken_off = {choice.finish_reason for choice in answer.choices} & BROKEN_OFF
-        if broken_off:
-            broken = ServerError(f"the server broke the answer off: {', '.join(broken_off)}")
+        reasons = [choice.finish_reason for choice in answer.choices]
+        if not BROKEN_OFF.isdisjoint(reasons):
+            broken = ServerError(f"the server broke the answer off: {reasons}")
             broken.partial = answer
             raise self.failed(broken, request, http)
         answer.provider = self.name

@@ -104,11 +104,12 @@ def test_of_several_message_deltas_the_last_counts_win_and_the_finish_comes_once
     assert answer.choices[0].native_finish_reason == "pause_turn"
 
 
-def test_a_zero_behind_a_count_is_no_count():
+def test_a_count_may_fall():
     answer = accumulate(
         fed(START, ended("end_turn", usage={"input_tokens": 0, "output_tokens": 5}))
     )
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (100, 5)
+    assert answer.usage.completion_tokens == 5
+    assert answer.usage.prompt_tokens < 100
 
 
 def test_fields_of_the_end_reach_the_answer():
