@@ -188,7 +188,7 @@ PLACES = {
             )
         )
     ),
-    "a token of Azure's": Place(
+    "Azure client of one's own": Place(
         lambda url: openai(
             client=openai_sdk.AsyncAzureOpenAI(
                 azure_ad_token_provider=given_later, azure_endpoint=url, api_version="v"
