@@ -87,6 +87,13 @@ BILLS = {
         "anthropic", "claude-sonnet-4-5",
         anthropic_usage(1_000, 0, server_tool_use={"web_search_requests": 3}), {}, "0.033",
     ),
+    # 100 x 3 and 10 x 15, of an answer that is nothing but a compaction
+    "a compaction alone": (
+        "anthropic", "claude-sonnet-4-5",
+        anthropic_usage(0, 0, iterations=[
+            {"type": "compaction", "input_tokens": 100, "output_tokens": 10},
+        ]), {}, "0.00045",
+    ),
     # 200,001 tokens, most of them read: 1 x 6 + 200,000 x 0.60 + 1,000 x 22.50
     "context steps of Claude": (
         "anthropic", "claude-sonnet-4-5", anthropic_usage(1, 1_000, 200_000), {}, "0.142506",
