@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache, partial
 from hashlib import sha256
+from math import isfinite
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -30,6 +31,8 @@ VERSION: Final = 1
 
 LEFT_OUT: Final = frozenset({"cache", "stream", "stream_options", "timeout"})
 """Parameters that change how an answer comes, and not what it says."""
+
+AS_THEY_ARE: Final = frozenset({str, bool, int, dict, list})
 
 VERBATIM: Final = frozenset({"input", "arguments"})
 """What a model called a tool with: there, a null is said, and not just a field that is empty."""
@@ -77,7 +80,7 @@ def request_key(
             large[name] = known.state(name, items, _encoded).hexdigest()
             large[name] += str(len(items)) if isinstance(value, list) else "{}"
         else:
-            plain[name] = _converted(value)
+            plain[name] = value
     state = known.state("", request.messages, _canonical_message)
     # Without a model, the pipeline's provider is asked for those of the stack alone.
     nobody = "identity" in ignore or (request.model is None and stack)
@@ -93,7 +96,7 @@ def request_key(
     if stack and "model" not in ignore:
         head.append([_told(other, ignore) for other in stack])
     state.update(b"\n")
-    state.update(_encoded(head))
+    state.update((_encoded if stack else _encoder.encode)(head))
     return state.hexdigest()
 
 
@@ -228,7 +231,7 @@ def canonical(
 def _given(params: Mapping[str, Any], ignore: Collection[str]) -> dict[str, Any]:
     """The parameters that can change the answer."""
     given = {
-        name: value
+        name: value if type(value) in AS_THEY_ARE else _as_json(value)
         for name, value in params.items()
         if value is not None and name not in LEFT_OUT and name not in ignore
     }
@@ -271,10 +274,12 @@ def _headers(headers: Any) -> list[list[str]]:
     return sorted([name.lower(), str(plain(value))] for name, value in headers.items())
 
 
-def _converted(value: Any) -> Any:
-    if isinstance(value, float) and value != value:  # noqa: PLR0124 - JSON would write null
-        raise ValueError("NaN is no JSON value")
-    return value
+def _as_json(value: Any) -> Any:
+    """What counts of a parameter: 1.0 is 1, and a tuple or an object is what it is sent as."""
+    if isinstance(value, float):
+        _check_numbers(value)
+        return int(value) if value.is_integer() else float(value)
+    return msgspec.json.decode(_encoded(value))
 
 
 def _foreign(value: Any) -> Any:
@@ -310,10 +315,25 @@ def _name_of(provider: object) -> str:
 
 def _encoded(value: Any) -> bytes:
     try:
-        return _encoder.encode(value)
+        encoded = _encoder.encode(value)
     except TypeError:
         # Numbers as names (of `logit_bias`) cannot be sorted. They are sent as texts, which can.
-        return _encoder.encode(msgspec.json.decode(msgspec.json.encode(value, enc_hook=_foreign)))
+        plain = msgspec.json.encode(value, enc_hook=_foreign)
+        encoded = _encoder.encode(msgspec.json.decode(plain))
+    if b"null" in encoded:
+        _check_numbers(value)  # msgspec writes null for those that JSON does not have
+    return encoded
+
+
+def _check_numbers(value: Any) -> None:
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{value} is no JSON value")
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return
+    for inner in value:
+        _check_numbers(inner)
 
 
 _encoder = msgspec.json.Encoder(order="sorted", enc_hook=_foreign)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ class Session:
         await self.unfinished.finish()
 
 
-class BaseStore:
+class BaseStore(ABC):
     """A store but for its backend.
 
     Args:
@@ -42,9 +43,9 @@ class BaseStore:
         self._sessions = sessions or PerLoop(Session, Session.aclose)
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """Which store this is, without credentials."""
-        raise NotImplementedError
 
     async def reserve(self, *claims: Claim, ttl: float) -> Reservation | Refusal:
         """See `Store.reserve`."""
@@ -115,16 +116,20 @@ class BaseStore:
         await session.unfinished.caught_up()
         return True
 
+    @abstractmethod
     async def _reserve(
         self, identity: str, claims: tuple[Claim, ...], ttl: float
     ) -> Reservation | Refusal:
-        raise NotImplementedError
+        """See `Store.reserve`; the claims are checked."""
 
+    @abstractmethod
     async def _settle(self, reservation: Reservation, actual: tuple[int, ...]) -> bool:
-        raise NotImplementedError
+        """See `Store.settle`; the amounts are checked."""
 
+    @abstractmethod
     async def _balance(self, key: str, window: Window | None) -> Balance:
-        raise NotImplementedError
+        """See `Store.balance`."""
 
+    @abstractmethod
     async def _release_lease(self, lease: Lease) -> bool:
-        raise NotImplementedError
+        """See `Store.release`."""

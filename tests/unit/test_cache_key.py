@@ -5,12 +5,15 @@ import copy
 import json
 import pickle
 from collections.abc import Mapping
+from enum import Enum
 from functools import partial
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai import AsyncOpenAI
+from pydantic import BaseModel
 
 from scallion import Context, Request, build_pipeline
 from scallion.middlewares._cache_key import canonical, request_key
@@ -233,10 +236,73 @@ def test_handlers_without_an_identity_are_known_by_their_name():
     assert request_key(request(provider=one)) != request_key(request(provider=two))
 
 
-@pytest.mark.parametrize("value", [float("nan"), object(), {"a": object()}, {1, 2}.__iter__()])
+ODD_NUMBERS = [float("nan"), float("inf"), -float("inf")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [*ODD_NUMBERS, *[{"a": [{"b": n}]} for n in ODD_NUMBERS], [1, float("nan")], object(),
+     {"a": object()}, iter([1]), (n for n in "ab"), {}.keys(), "\ud800", {"\ud800": 1}],
+)  # fmt: skip
 def test_what_is_no_json_has_no_key(value):
     with pytest.raises((TypeError, ValueError)):
         request_key(request(odd=value))
+
+
+@pytest.mark.parametrize("number", ODD_NUMBERS)
+def test_a_number_that_json_does_not_have_is_no_null(number):
+    for messages, tools in (
+        ([{"role": "user", "content": [{"type": "x", "y": number}]}], None),
+        ("hi", [{"function": {"name": "f", "parameters": {"minimum": number}}}]),
+    ):
+        with pytest.raises(ValueError, match="no JSON value"):
+            request_key(request(messages, tools=tools))
+
+
+def test_a_generator_is_left_for_the_provider_to_read():
+    words = (word for word in "ab")
+    with pytest.raises(TypeError):
+        request_key(request(stop=words))
+    assert list(words) == ["a", "b"]
+    assert request_key(request(iter([{"role": "user", "content": "hi"}]))) == request_key(request())
+
+
+class Colour(str, Enum):
+    RED = "red"
+
+
+class Number(float):
+    pass
+
+
+class Ratio(BaseModel):
+    top: int
+    bottom: int | None = None
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        (0, 0.0), (0, -0.0), (1, 1.0), (0.5, Number(0.5)), (["a"], ("a",)), (["a", "b"], {"b", "a"}),
+        ("red", Colour.RED), ({"top": 1}, Ratio(top=1)), ({"a": [1]}, MappingProxyType({"a": (1,)})),
+        (Ratio, Ratio.model_json_schema()), ({"5": 1}, {5: 1}),
+    ],
+)  # fmt: skip
+def test_what_is_sent_alike_has_the_same_key(one, same):
+    assert request_key(request(value=one)) == request_key(request(value=same))
+    assert canonical(request(value=one)) == canonical(request(value=same))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (0, False), (1, True), (1, "1"), (0.1, 0.10000000000000002), ("", None), ([], None), ({}, []),
+        ([1], [1.0]), ("\u00e9", "e\u0301"), ("a", ["a"]), ([["a"], "b"], ["a", ["b"]]), ({"a": None}, {}),
+        (Ratio(top=1), Ratio(top=2)), (2**63, 2**63 + 1), (2**53, 2**53 + 1),
+    ],
+)  # fmt: skip
+def test_what_is_not_has_another_one(one, other):
+    assert request_key(request(value=one)) != request_key(request(value=other))
 
 
 # ------------------------------------------------------------------------------- for all requests
@@ -245,7 +311,7 @@ SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-5, 5),
-    st.sampled_from([0.0, 1.0, 1.5]),
+    st.sampled_from([0.0, -0.0, 1.0, 1.5]),
     st.text(max_size=3),
 )
 JSON = st.recursive(
@@ -284,6 +350,9 @@ def without_nulls(value):
 def meaning(messages, params):
     """Two requests are equal if these texts are."""
     given = {name: value for name, value in params.items() if value is not None}
+    for name, value in given.items():
+        if isinstance(value, float):  # 1.0 is 1, for a whole parameter
+            given[name] = int(value) if value.is_integer() else value
     return json.dumps([without_nulls(messages), given], sort_keys=True)
 
 
