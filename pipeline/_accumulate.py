@@ -63,7 +63,7 @@ class Accumulator:
                 self._note_head(chunk)
             state.add(choice)
         if chunk.usage is not None:
-            if self.usage is None or is_count(chunk.usage):
+            if self.usage is None or is_count(chunk.usage) or not is_count(self.usage):
                 self.usage = chunk.usage
             self._note_head(chunk)
         if chunk.model_extra is not None or not chunk.choices:
