@@ -356,8 +356,8 @@ def shown_in_every_way(failure: BaseException) -> dict[str, str | bytes]:
         if isinstance(each, LLMClientError):
             with pickled_as_python_does():
                 shown[f"{number} pickle"] = pickle.dumps(_without_attempts(each))
-            with pickled_as_dask_does():
-                shown[f"{number} pickle with causes"] = pickle.dumps(each)
+    with pickled_as_dask_does():
+        shown["pickle with causes"] = pickle.dumps(failure)
     captured = traceback.TracebackException(kind, failure, trace, capture_locals=True)
     shown["traceback with locals"] = "".join(captured.format())
     for use_rich, max_string in ((True, 10_000), (False, 80)):
