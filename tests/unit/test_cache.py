@@ -13,7 +13,8 @@ from scallion.costs import PriceTable, register_price
 from scallion.middlewares import Target, cost, fallback, retry
 from scallion.middlewares._cache import cache
 from scallion.middlewares._cache_entry import natural_chunks
-from scallion.middlewares._cache_shelf import FAILED
+from scallion.middlewares._cache_key import request_key
+from scallion.middlewares._cache_shelf import FAILED, LEASE
 from scallion.stores import memory, sqlite
 from scallion.testing import ManualClock
 from scallion.types import (
@@ -724,3 +725,58 @@ def test_a_path_is_no_store_and_a_mode_that_there_is_not_names_those_there_are()
         cache("answers.db")
     with pytest.raises(ValueError, match=r"there are .*read_write"):
         cache(mode="recrd")
+
+
+def failing(operation):
+    """A store that fails at one operation, as long as it has an error for that."""
+    store = memory()
+    works, store.error, store.failed = getattr(store, operation), None, 0
+
+    async def fail(*args, **kwargs):
+        if store.error is None:
+            return await works(*args, **kwargs)
+        store.failed += 1
+        raise store.error
+
+    setattr(store, operation, fail)
+    return store
+
+
+@pytest.mark.parametrize("error", [e.StoreError("took longer than 2 s"), OSError("no route")])
+@pytest.mark.parametrize("on_error", ["pass", "raise"])
+@pytest.mark.parametrize("how", ["complete", "stream", "refresh", "outdated", "unreadable"])
+@pytest.mark.parametrize("operation", ["get", "set", "delete", "get_or_lease", "lease", "release"])
+async def test_whatever_fails_in_a_store_the_call_goes_on_or_fails_and_the_next_one_is_well(
+    operation, how, on_error, error
+):
+    clock, provider = ManualClock(auto=True), Provider()
+    store = failing(operation)
+    layer = cache(store, ttl=60, stale_while_revalidate=600, on_error=on_error)
+    llm = pipeline(provider, layer, clock=clock)
+    wish = {"max_age": 30} if how == "outdated" else None
+    if how in ("refresh", "outdated"):
+        await llm.complete("hi")
+        await clock.advance(61)
+    if how == "unreadable":
+        await pipeline(probe := Provider(), cache()).complete("hi")
+        await store.set(f"cache:{request_key(probe.asked[0])}", b"of another version")
+
+    store.error = error
+    asked = streamed(llm, "hi") if how == "stream" else llm.complete("hi", cache=wish)
+    (result,) = await asyncio.gather(asked, return_exceptions=True)
+    if isinstance(result, Exception):
+        assert (on_error, result) == ("raise", error)
+    else:
+        answered = result[1] if how == "stream" else result
+        assert answered.text == "Hi"
+        assert on_error == "pass" or not store.failed or how == "refresh"
+    assert bool(layer.store_failures) is bool(store.failed)
+    if how in ("complete", "stream"):
+        assert store.failed or operation in ("lease", "delete") or on_error == "raise"
+    await clock.advance(0)  # what goes on in the background
+    store.error = None
+
+    await clock.advance(LEASE + 1000)  # also what could not be given back is forgotten
+    assert (await llm.complete("hi")).text == "Hi"
+    assert (await llm.complete("hi")).cached
+    assert not layer._refreshes._tasks

@@ -5,7 +5,7 @@ import copy
 import json
 import pickle
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
 
@@ -267,7 +267,7 @@ def test_a_generator_is_left_for_the_provider_to_read():
     assert request_key(request(iter([{"role": "user", "content": "hi"}]))) == request_key(request())
 
 
-class Colour(str, Enum):
+class Colour(StrEnum):
     RED = "red"
 
 
