@@ -63,7 +63,7 @@ class Accumulator:
                 self._note_head(chunk)
             state.add(choice)
         if chunk.usage is not None:
-            if self.usage is None or is_count(chunk.usage) or not is_count(self.usage):
+            if self.usage is None or is_count(chunk.usage):
                 self.usage = chunk.usage
             self._note_head(chunk)
         if chunk.model_extra is not None or not chunk.choices:
@@ -435,7 +435,7 @@ def has_content(chunk: StreamChunk) -> bool:
 def is_count(usage: Usage) -> bool:
     """Whether a usage says anything: some servers send zeros where they do not count."""
     counts = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
-    return any(counts) or usage.cost is not None
+    return any(counts) or usage.cost is not None or usage.model_extra is not None
 
 
 def is_end(finish_reason: str | None) -> bool:
