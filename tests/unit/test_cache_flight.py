@@ -543,6 +543,47 @@ async def test_another_process_takes_over_when_the_leader_dies(backend):
         assert len(provider.asked) == 2
 
 
+async def test_a_leader_whose_lease_is_over_streams_on_and_takes_nothing_from_the_next(backend):
+    provider = Provider([[STOP]])
+    stores, (one, other) = await in_two_processes(backend, provider)
+    async with stores[0], stores[1]:
+        slow = asyncio.create_task(read(one))
+        await until(lambda: provider.asked)
+        backend.pass_time(LEASE + 1)  # its event loop stood still, say, and did not renew it
+        gate, provider.gate = provider.gate, asyncio.Event()
+        call = asyncio.create_task(other.complete("hi"))
+        await until(lambda: len(provider.asked) == 2)
+        gate.set()
+        assert (await slow).text == "Hi"
+        await stores[0].balance("any")  # which waits until all is stored and given back
+        name = f"cache:{request_key(provider.asked[0])}"
+        assert await stores[0].lease(name, ttl=1) is None
+        provider.gate.set()
+        assert (await call).text == "Hi"
+        await stores[1].balance("any")
+        assert await stores[0].lease(name, ttl=1)
+        assert (await one.complete("hi")).cached
+    assert len(provider.asked) == 2
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+async def test_a_clock_that_is_set_while_calls_are_under_way_costs_a_call_at_most(backend, step):
+    provider = Provider()
+    stores = backend.store(), backend.store()
+    one, other = (pipeline(provider, cache(s, ttl=60), clock=backend.clock) for s in stores)
+    async with stores[0], stores[1]:
+        calls = [asyncio.create_task(one.complete("hi")) for _ in range(3)]
+        await until(lambda: provider.asked)
+        backend.clock.at += step
+        calls += [asyncio.create_task(p.complete("hi")) for p in (one, other)]
+        await asyncio.sleep(0.05)
+        provider.gate.set()
+        assert {(await call).text for call in calls} == {"Hi"}
+        assert len(provider.asked) <= 2
+        assert (await one.complete("hi")).cached
+        assert (await other.complete("hi", cache={"max_age": 60})).cached
+
+
 class StoreClock(Clock):
     """A store's time of day, which is a pipeline's clock."""
 
