@@ -9,6 +9,7 @@ from scallion._secrets import plain
 from ._anthropic_request import to_anthropic
 from ._anthropic_response import InBandError, from_anthropic
 from ._anthropic_stream import AnthropicEvents
+from ._bodies import errors_cut_short
 from ._errors import error_from_payload
 from ._params import OURS
 from ._sdk_client import SDKClient
@@ -54,7 +55,7 @@ class AnthropicClient(SDKClient):
             **(settings.get("default_headers") or {}),
         }
         if "http_client" not in settings:
-            settings["http_client"] = anthropic.DefaultAioHttpClient()
+            settings["http_client"] = anthropic.DefaultAioHttpClient(event_hooks=errors_cut_short())
         client = anthropic.AsyncAnthropic(**plain(settings))
         if not (client.api_key or client.auth_token or client.credentials):
             raise self.missing_key()

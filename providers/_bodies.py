@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import re
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from scallion.exceptions import MalformedResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LONGEST_ERROR = 2**20
+"""Bytes that are read of an error's body."""
 
 _BODY_SHOWN = 2000
 _MESSAGE_SHOWN = 200
@@ -35,6 +41,32 @@ async def read_whole(http: Any, limit: int) -> bytes:
     finally:
         await http.aclose()
     return b"".join(pieces)
+
+
+def errors_cut_short() -> dict[str, list[Any]]:
+    """Hooks for an HTTP client of the SDKs, which read an error's body to its end, if it has one."""
+    from httpx2 import AsyncByteStream
+
+    class Cut(AsyncByteStream):
+        def __init__(self, whole: Any) -> None:
+            self._whole = whole
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            left = LONGEST_ERROR
+            async for piece in self._whole:
+                yield piece[:left]
+                left -= len(piece)
+                if left <= 0:
+                    return
+
+        async def aclose(self) -> None:
+            await self._whole.aclose()
+
+    async def cut(response: Any) -> None:
+        if response.status_code >= 400:
+            response.stream = Cut(response.stream)
+
+    return {"response": [cut]}
 
 
 def repaired(data: bytes) -> bytes | None:

@@ -11,7 +11,7 @@ from scallion._secrets import plain
 from scallion.exceptions import InvalidRequestError
 from scallion.types import ModelResponse, StreamChunk, decode, read
 
-from ._bodies import decoded
+from ._bodies import decoded, errors_cut_short
 from ._errors import error_from_payload
 from ._openai_history import to_openai_messages
 from ._params import OURS
@@ -59,7 +59,7 @@ class OpenAIClient(SDKClient):
         """The SDK client's arguments; what is not configured is left to the SDK."""
         settings = self.settings()
         if "http_client" not in settings:
-            settings["http_client"] = http_client()
+            settings["http_client"] = http_client(event_hooks=errors_cut_short())
         return settings
 
     def make_body(self, request: Request) -> dict[str, Any]:

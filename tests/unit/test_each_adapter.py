@@ -257,6 +257,17 @@ async def test_a_padded_body_is_read(upstream, api, llm):
     assert (await llm.complete("hello")).text == "Hi"
 
 
+@pytest.mark.parametrize("how", ["complete", "stream"])
+async def test_an_error_that_never_ends_is_read_as_far_as_anybody_wants_it(upstream, api, llm, how):
+    upstream.enqueue(Reply(status=500, chunks=[b"oh " * 2**19, HANG]))
+
+    with pytest.raises(ServerError, match=r"^[a-z/]+m: oh oh") as caught:
+        await (llm.stream("hello").collect() if how == "stream" else llm.complete("hello"))
+
+    assert len(caught.value.body) == 2**20
+    await upstream.all_closed()
+
+
 @pytest.mark.parametrize("reply", [DISCONNECT, RESET], ids=["closed", "reset"])
 async def test_a_server_that_hangs_up_without_a_word_is_a_connection_error(upstream, llm, reply):
     upstream.enqueue(reply)
