@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from base64 import b64decode, b64encode
+from codecs import BOM_UTF8
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -104,7 +105,8 @@ class CassetteStore(MemoryStore):
             status = self._path.stat()
             read_at = (status.st_mtime_ns, status.st_size, status.st_ino)
             if read_at != self._read_at:
-                self._tape = msgspec.json.decode(self._path.read_bytes(), type=Tape)
+                text = self._path.read_bytes().removeprefix(BOM_UTF8)  # some editors add it
+                self._tape = msgspec.json.decode(text, type=Tape)
                 self._read_at = read_at
         except FileNotFoundError:
             self._tape, self._read_at = Tape(), None

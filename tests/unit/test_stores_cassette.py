@@ -91,6 +91,13 @@ async def test_a_change_of_the_file_is_seen(path):
     assert isinstance(await other.get_or_lease("key", ttl=1), Lease)
 
 
+async def test_a_file_that_an_editor_has_saved_in_its_own_way_is_read(path):
+    await cassette(path).set("key", b'"value"')
+    text = json.dumps(json.loads(path.read_text()), indent="\t").replace("\n", "\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert await cassette(path).get("key") == b'"value"'
+
+
 async def test_it_pickles_as_its_path(path):
     store = cassette(path)
     await store.set("key", b"1")
