@@ -10,7 +10,7 @@ from scallion.costs import PriceTable, load_prices
 from scallion.exceptions import InvalidRequestError, ModelNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from decimal import Decimal
 
 
@@ -41,13 +41,20 @@ def price_table(given: str | None) -> PriceTable:
 
 def unknown_model(model: str, provider: str | None) -> ModelNotFoundError:
     """The error for a model that no table knows, with the names that come closest."""
+    readings = candidates(model, provider)
+    hint = did_you_mean(readings[0][1], {owner for owner, _ in readings})
+    return ModelNotFoundError(
+        f"no model {model!r} is known: {hint or 'scallion models --search finds names'}"
+    )
+
+
+def did_you_mean(name: str, providers: Iterable[str]) -> str | None:
+    """The names of models that come closest, as a question; `None` if none is close."""
     from difflib import get_close_matches
 
-    readings = candidates(model, provider)
-    known = [name for owner in {owner for owner, _ in readings} for name in known_names(owner)]
-    near = get_close_matches(readings[0][1], sorted(set(known)), n=3, cutoff=0.7)
-    hint = f"did you mean {' or '.join(near)}?" if near else "scallion models --search finds names"
-    return ModelNotFoundError(f"no model {model!r} is known: {hint}")
+    known = {name for provider in providers for name in known_names(provider)}
+    near = get_close_matches(name, sorted(known), n=3, cutoff=0.7)
+    return f"did you mean {' or '.join(near)}?" if near else None
 
 
 def known_names(provider: str) -> Iterator[str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from scallion._models import OWN_PREFIXES, load, model_info
 
-from ._given import dollars, price_table
+from ._given import did_you_mean, dollars, price_table
 from ._terminal import Terminal
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from scallion._models import Entry, ModelInfo
     from scallion.costs import PriceTable
@@ -60,10 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
     terminal = Terminal()
     if arguments.json:
         terminal.line(json.dumps(found, indent=2))
-        return 0 if found else 1
     if not found:
-        terminal.line("No model matches.")
+        sys.stderr.write(f"No model matches{_hint(arguments, words, owners)}\n")
         return 1
+    if arguments.json:
+        return 0
     shown = [
         (
             each["model"], each["provider"], _tokens(each["context_window"]),
@@ -76,6 +78,19 @@ def run(arguments: argparse.Namespace) -> int:
     terminal.table(header, shown, right=numbers, shrink="model")
     terminal.line(terminal.dim(f"{len(found)} models. {'; '.join(load().about.values())}"))
     return 0
+
+
+def _hint(arguments: argparse.Namespace, words: list[str], owners: Sequence[str]) -> str:
+    """What to change so that one does."""
+    for narrowing, wider, abilities in (
+        ("--can", owners, []),
+        ("--provider", OWN_PREFIXES, arguments.can),
+        ("--provider and --can", OWN_PREFIXES, []),
+    ):
+        if any(True for owner in wider for _ in _matching(owner, words, abilities)):
+            return f": without {narrowing} there would be some."
+    near = did_you_mean("-".join(words), owners)
+    return f": {near}" if near else "."
 
 
 def _matching(

@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from scallion._models import OWN_PREFIXES
-from scallion.costs import price
+from scallion.costs import _STANDARD, price
 from scallion.exceptions import InvalidRequestError
 
 from ._given import dollars, price_table, unknown_model, whole_number
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from decimal import Decimal
 
-    from scallion.costs import Cost, PriceRow
+    from scallion.costs import Cost, PriceRow, PriceTable
 
 EXAMPLES = """\
 examples:
@@ -28,6 +28,8 @@ examples:
   scallion price openrouter/z-ai/glm-4.6 --input 1000 --output 200 --json
   scallion price my-model --prices prices.json --input 1000 --output 200
 """
+
+MODES = ("batch", "flex", "priority", "fast")
 
 # Option → where it stands in a usage, and what it says.
 _INSIDE_PROMPT = {
@@ -61,8 +63,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--searches", type=whole_number, default=0, metavar="N", help="web searches of the call"
     )
     parser.add_argument("--provider", choices=OWN_PREFIXES, help="whose model it is")
-    parser.add_argument("--tier", metavar="NAME", help="service tier: flex, priority, fast, …")
-    parser.add_argument("--batch", action="store_true", help="as part of a batch")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--tier", metavar="NAME", help="service tier: flex, priority, fast, …")
+    how.add_argument("--batch", action="store_true", help="as part of a batch")
     parser.add_argument("--at", metavar="YYYY-MM-DD", help="on that day (default: today)")
     parser.add_argument("--prices", metavar="FILE", help="a prices file, or genai-prices")
     parser.add_argument("--json", action="store_true", help="write JSON")
@@ -73,9 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
     table = price_table(arguments.prices)
     day = _day(arguments.at)
     mode = "batch" if arguments.batch else arguments.tier
+    mode = None if mode in _STANDARD else mode
     row = table.row(arguments.model, arguments.provider, mode=mode, day=day)
     if row is None:
         raise unknown_model(arguments.model, arguments.provider)
+    if mode is not None and row.mode != mode:
+        raise _unknown_mode(mode, row, table)
     usage = _usage(arguments)
     if usage is None:
         _show_rates(row, arguments)
@@ -93,6 +99,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidRequestError(f"{row.model} has no price for all of these")
     _show_cost(cost, row, arguments)
     return 0
+
+
+def _unknown_mode(mode: str, row: PriceRow, table: PriceTable) -> InvalidRequestError:
+    known = [each for each in MODES if _has(table, row, each)]
+    others = f"there are {', '.join(known)}" if known else "there are only the standard ones"
+    return InvalidRequestError(f"no {mode!r} rates of {row.model} are known: {others}")
+
+
+def _has(table: PriceTable, row: PriceRow, mode: str) -> bool:
+    found = table.row(row.model, row.provider, mode=mode)
+    return found is not None and found.mode == mode
 
 
 def _day(given: str | None) -> date | None:
@@ -152,7 +169,7 @@ def _show_rates(row: PriceRow, arguments: argparse.Namespace) -> None:
         written = {name: _plain(rate) for name, rate in known.items()}
         terminal.line(json.dumps({**_about(row), "rates": written}, indent=2))
         return
-    _head(row, arguments, terminal)
+    _head(row, terminal)
     shown: list[tuple[str, ...]] = [
         (name.replace("_", " "), *_rate(name, rate, place))
         for name, rate in known.items()
@@ -184,7 +201,7 @@ def _show_cost(cost: Cost, row: PriceRow, arguments: argparse.Namespace) -> None
         found = {**_about(row), "exact": cost.exact, "total": str(cost.total)}
         terminal.line(json.dumps({**found, "breakdown": breakdown}, indent=2))
         return
-    _head(row, arguments, terminal)
+    _head(row, terminal)
     parts = [(name.replace("_", " "), dollars(part)) for name, part in cost.breakdown.items()]
     about = "" if cost.exact else "~"
     terminal.table(
@@ -193,14 +210,12 @@ def _show_cost(cost: Cost, row: PriceRow, arguments: argparse.Namespace) -> None
     )  # fmt: skip
 
 
-def _head(row: PriceRow, arguments: argparse.Namespace, terminal: Terminal) -> None:
+def _head(row: PriceRow, terminal: Terminal) -> None:
     whose = f", {row.provider}" if row.provider else ""
     since = f", since {row.since}" if row.since else ""
     mode = f", {row.mode}" if row.mode else ""
     terminal.line(
         terminal.bold(f"{row.model}{whose}{mode}") + terminal.dim(f"  {row.source}{since}")
     )
-    asked = "batch" if arguments.batch else arguments.tier
     if not row.exact:
-        what = f"mode {asked!r}" if asked else "route"
-        terminal.line(f"No rates are known for that {what}: these are the standard ones.")
+        terminal.line("No rates are known for that route: these are the standard ones.")

@@ -90,18 +90,32 @@ def test_without_tokens_the_rates_are_shown_with_their_steps(capsys):
     ]
 
 
-def test_a_tier_has_its_own_rates_and_an_unknown_one_the_standard_ones(capsys):
+def test_a_tier_has_its_own_rates_and_the_providers_own_names_are_the_standard_ones(capsys):
     asked = ("price", "gpt-5", "--input=1000", "--output=0")
-    standard, flex, batch, other = (
+    standard, flex, batch, named = (
         run(capsys, *asked, *more)[1]
-        for more in ([], ["--tier=flex"], ["--batch"], ["--tier=gold"])
+        for more in ([], ["--tier=flex"], ["--batch"], ["--tier=default"])
     )
     assert "$0.00125" in standard
     assert "gpt-5, openai, flex" in flex
     assert "$0.000625" in flex
     assert "gpt-5, openai, batch" in batch
-    assert "No rates are known for that mode 'gold'" in other
-    assert "~$0.00125" in other
+    assert standard == named
+    assert run(capsys, "price", "gpt-5")[1] == run(capsys, "price", "gpt-5", "--tier=auto")[1]
+
+
+@pytest.mark.parametrize("tokens", [[], ["--input=1000"]])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_tier_without_rates_is_refused_with_those_that_there_are(capsys, tokens, form):
+    asked = ("price", "gpt-5", *tokens, *form)
+    assert "no 'gold' rates of gpt-5 are known: there are batch, flex, priority" in refused(
+        capsys, *asked, "--tier=gold"
+    )
+    asked = ("price", "gpt-3.5-turbo-instruct", *tokens, *form)
+    assert "there are only the standard ones" in refused(capsys, *asked, "--tier=flex")
+    code, _, complaint = run(capsys, "price", "gpt-5", "--tier=flex", "--batch")
+    assert code == 2
+    assert "not allowed with" in complaint
 
 
 def test_a_route_of_openrouters_is_named_as_such(capsys):
@@ -191,9 +205,16 @@ def test_models_show_the_prices_of_a_file(capsys, tmp_path):
     assert (prices["gpt-4o"], prices["gpt-4o-mini"]) == (7.0, 0.15)
 
 
-def test_no_match_is_said_and_exit_code_1(capsys):
-    assert run(capsys, "models", "--search=gpt-4o nonsense")[:2] == (1, "No model matches.\n")
+def test_no_match_is_said_with_what_comes_close_and_exit_code_1(capsys):
+    assert run(capsys, "models", "--search=nonsense") == (1, "", "No model matches.\n")
     assert run(capsys, "models", "--search=nonsense", "--json")[:2] == (1, "[]\n")
+    code, out, complaint = run(capsys, "models", "--search=gpt4o")
+    assert (code, out) == (1, "")
+    assert complaint.startswith("No model matches: did you mean gpt-4o")
+    complaint = run(capsys, "models", "--search=clade sonet", "--provider=anthropic")[2]
+    assert "did you mean claude-sonnet" in complaint
+    complaint = run(capsys, "models", "--search=gpt-4o", "--can=reasoning", "--provider=openai")[2]
+    assert complaint == "No model matches: without --can there would be some.\n"
 
 
 # ----------------------------------------------------------------------------------------- tokens
