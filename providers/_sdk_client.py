@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Struct
 
-from scallion._accumulate import BROKEN_OFF
+from scallion._accumulate import BROKEN_OFF, accumulate
 from scallion._response import Response
 from scallion._scrub import Scrubber
 from scallion._secrets import (
@@ -56,6 +56,7 @@ from ._errors import (
 from ._event_stream import EventStream
 from ._loop_client import LoopClient, close_soon
 from ._params import check_headers, check_params, check_timeout
+from ._sse import SSEParser
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -345,15 +346,17 @@ class SDKClient(BaseLLMClient):
             raise self.failed(error, request, http) from None
         except (ValueError, RecursionError) as error:
             came = what_came(content, http.headers.get("content-type", ""))
-            malformed = MalformedResponseError(
+            told, partial = self._told_in_events(content, request)
+            failure = told or MalformedResponseError(
                 f"{came} where a JSON answer was due ({error})",
                 status_code=http.status_code,
                 body=excerpt(content),
             )
-            raise self.failed(malformed, request, http) from error
-        failure = embedded_error(answer)
-        if failure is not None:
-            refused = error_from_payload(failure, provider=self.name, model=request.model)
+            failure.partial = partial
+            raise self.failed(failure, request, http) from error
+        said = embedded_error(answer)
+        if said is not None:
+            refused = error_from_payload(said, provider=self.name, model=request.model)
             refused.partial = answer if answer.usage is not None else None
             raise self.failed(refused, request, http)
         if not answer.choices:
@@ -369,6 +372,24 @@ class SDKClient(BaseLLMClient):
         answer.provider = self.name
         answer.request_id = request_id_of(http.headers)
         return Response.completed(answer, request)
+
+    def _told_in_events(
+        self, content: bytes, request: Request
+    ) -> tuple[ProviderError | None, ModelResponse | None]:
+        """The error and the text of a stream that came where a whole answer was due: it is billed."""
+        if not looks_like_events(content):
+            return None, None
+        parser = SSEParser(len(content))
+        events = parser.feed(content)
+        chunks: list[StreamChunk] = []
+        error = None
+        try:
+            self.event_decoder(request).decode([*events, parser.close() or b""], chunks)
+        except ProviderError as told:
+            error = told
+        except (ValueError, RecursionError):
+            pass  # what came before it counts
+        return error, accumulate(chunks) if chunks else None
 
     def _read(self, content: bytes) -> ModelResponse:
         try:

@@ -117,6 +117,26 @@ async def test_json_where_a_stream_was_asked_for_is_billed_and_not_kept(world, p
     await kept.is_not_kept()
 
 
+async def test_a_stream_where_a_whole_answer_was_asked_for_is_billed_and_not_kept(world, provider):
+    stream = (completion_stream("Wh", "ole"), message_stream("Wh", "ole"))[provider == "anthropic"]
+    kept = Kept(world, COMPLETE, provider, stream)
+
+    error, entry = await kept.fails()
+
+    assert isinstance(error, e.MalformedResponseError)
+    assert error.partial.text == "Whole"
+    assert error.partial.cost.total == entry.cost > 0
+    await kept.is_not_kept()
+
+
+async def test_an_error_event_where_a_whole_answer_was_asked_for_is_that_error(world, provider):
+    said = {"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}}
+    world.says(**{provider: Reply(headers=EVENTS, chunks=[sse(said)])})
+
+    with pytest.raises(e.RateLimitError, match="slow down"):
+        await COMPLETE.ask(world.pipeline(first=provider))
+
+
 BODIES = {
     "cut": b'{"id": "x", "choices": [{"mess',
     "empty": b"",
