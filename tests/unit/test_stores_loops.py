@@ -8,6 +8,7 @@ import os
 import threading
 import weakref
 
+from scallion.stores import StoreError
 from scallion.stores._loops import PATIENCE, PerLoop
 from scallion.stores._soon import Unfinished
 
@@ -160,3 +161,22 @@ async def test_work_that_waits_for_other_work_does_not_wait_for_itself():
     await unfinished.finish()
     assert sorted(done) == [0, 1, 2]
     assert not unfinished
+
+
+async def test_what_fails_when_it_is_done_again_is_reported():
+    unfinished, tries, reports = Unfinished(), [], []
+
+    async def work():
+        tries.append(1)
+        if len(tries) == 1:
+            await asyncio.Event().wait()
+        raise StoreError("no")
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: reports.append(said))
+    unfinished.start(work)
+    await asyncio.sleep(0)
+    for task in unfinished._work:
+        task.cancel()  # as the end of the event loop does
+    await unfinished.finish()
+    assert len(tries) == 2
+    assert [str(said["exception"]) for said in reports] == ["no"]

@@ -309,3 +309,18 @@ async def test_a_store_may_be_collected_while_the_standard_library_holds_its_loc
         await store.get("key")
         del store
     gc.collect()
+
+
+async def test_a_connection_that_a_fork_has_inherited_is_let_go_of(path, monkeypatch):
+    async with stores.sqlite(path) as store:
+        await store.set("key", b"value")
+        inherited = store._worker
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        assert await store.get("key") == b"value"
+        assert store._worker is not inherited
+        assert inherited._connection is None
+
+        store._worker._busy = True
+        monkeypatch.setattr(os, "getpid", lambda: -2)
+        with pytest.raises(StoreError, match="was in use when this process was forked off"):
+            await store.get("key")
