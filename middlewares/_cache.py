@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Final, Literal
 
 from scallion._layer import not_default
@@ -15,7 +16,7 @@ from scallion.stores._protocol import as_store
 
 from ._cache_entry import Entry, answer_of, entry_for, envelope, replay
 from ._cache_flight import PATIENCE, Flight
-from ._cache_key import answerers, canonical, chooses_model, request_key
+from ._cache_key import answerers, canonical, chooses_model, own_name, request_key
 from ._cache_layer import CacheLayer, CacheStats
 from ._cache_memory import Digests
 from ._cache_recording import Recordings
@@ -60,7 +61,7 @@ def cache(
     single_flight: bool = True,
     sampled: bool = True,
     ignore: Collection[str] = (),
-    key: Callable[..., str] | None = None,
+    key: Callable[..., str | None] | None = None,
     max_bytes: int = 2**20,
     wait: float = 60.0,
     on_error: Literal["pass", "raise"] = "pass",
@@ -104,6 +105,7 @@ def cache(
         sampled: Whether calls that sample are cached.
         ignore: Parameters that do not matter; see `request_key`.
         key: What to use instead of `request_key`: called as `key(request, namespace=…, ignore=…)`.
+            Calls for which it returns `None` are left alone. Tenants are kept apart in any case.
         max_bytes: Answers that take more are not stored.
         wait: Seconds to wait for an equal call before asking as well.
         on_error: What to do if the store fails or is slow: `"pass"` goes on without it, with a
@@ -114,6 +116,7 @@ def cache(
             once.
 
     Raises:
+        TypeError: `store` is no store, or `key` no function.
         ValueError: there is no such mode, or a limit makes no sense.
     """
     given = not_default(cache, locals())
@@ -126,6 +129,8 @@ def cache(
         raise ValueError("ttl and max_bytes must be above 0, and wait not below")
     if not 0 <= stale_while_revalidate < math.inf or (stale_while_revalidate and ttl is None):
         raise ValueError("stale_while_revalidate is a number of seconds after a ttl")
+    if key is not None and (not callable(key) or iscoroutinefunction(key)):
+        raise TypeError(f"key must be a plain function that returns a text, not {key!r}")
     recording = mode in RECORDINGS
     shelf = Shelf(
         as_store(store),
@@ -154,7 +159,8 @@ def cache(
         stack: list[Answerer] = []
         try:
             if key is not None:
-                return f"cache:{key(request, namespace=namespace, ignore=left_out)}", stack
+                made = key(request, namespace=namespace, ignore=left_out)
+                return own_name(made, request.context.tenant, left_out), stack
             layers = getattr(call_next, "further_in", ())
             if layers:
                 stack = answerers(layers, request.provider)

@@ -100,6 +100,21 @@ def request_key(
     return state.hexdigest()
 
 
+def own_name(made: object, tenant: str | None, ignore: Collection[str]) -> str:
+    """The name of an entry whose key another function has made.
+
+    Raises:
+        ValueError: it has made none.
+    """
+    if made is None:
+        raise ValueError("cache(key=…) gave it no key")
+    if not isinstance(made, str):
+        raise RuntimeError(f"cache(key=…) must return a text, not {made!r}")
+    if tenant is None or "tenant" in ignore:
+        return f"cache:{made}"
+    return f"cache:{sha256(tenant.encode()).hexdigest()[:16]}:{made}"
+
+
 def identity_of(provider: Any, model: str | None, depth: int = 3) -> str:
     """Whose answers a provider's are.
 

@@ -475,6 +475,42 @@ async def test_a_key_of_ones_own():
     assert (await llm.complete("hi", temperature=0)).cached
 
 
+async def test_with_a_key_of_ones_own_tenants_are_kept_apart_all_the_same():
+    store = memory()
+
+    def by_text(request, **settings):
+        return request.messages[0]["content"]
+
+    llm = pipeline(Provider(), cache(store, key=by_text))
+    for tenant in ("a", "b", None):
+        assert not (await llm.complete("hi", tenant=tenant)).cached
+        assert (await llm.complete("hi", tenant=tenant)).cached
+    shared = pipeline(Provider(), cache(store, key=by_text, ignore=["tenant"]))
+    assert (await shared.complete("hi", tenant="c")).cached
+
+
+async def test_a_call_that_a_key_of_ones_own_has_no_name_for_is_left_alone():
+    layer = cache(key=lambda request, **settings: None)
+    llm = pipeline(Provider(), layer)
+    for _ in range(2):
+        assert not (await llm.complete("hi")).cached
+    assert layer.stats.bypassed == 2
+    recording = pipeline(Provider(), cache(mode="record", key=lambda request, **settings: None))
+    with pytest.raises(e.InvalidRequestError, match="gave it no key"):
+        await recording.complete("hi")
+
+
+async def test_a_key_that_is_no_text_is_not_taken_for_one():
+    async def later(request, **settings): ...
+
+    for wrong in (later, "key"):
+        with pytest.raises(TypeError, match="plain function"):
+            cache(key=wrong)
+    llm = pipeline(Provider(), cache(key=lambda request, **settings: 5))
+    with pytest.raises(RuntimeError, match="must return a text, not 5"):
+        await llm.complete("hi")
+
+
 async def test_a_request_without_a_key_is_sent_on_and_not_stored():
     store, provider = memory(), Provider()
     layer = cache(store)
