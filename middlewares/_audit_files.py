@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from glob import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ._audit_chain import Link
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+LINK: Final = re.compile("([0-9]{1,20}):([0-9a-f]{64})")
 
 
 def anchor_of(path: Path) -> Path:
@@ -28,10 +31,10 @@ def read_anchor(path: Path) -> Link | None:
 
 def parse_link(text: str) -> Link:
     """A link written as `SEQ:DIGEST`. Raises `ValueError` if it is none."""
-    seq, _, digest = text.partition(":")
-    if len(digest) != len(Link().digest):
+    found = LINK.fullmatch(text)
+    if found is None:
         raise ValueError(f"{text!r} is not SEQ:DIGEST")
-    return Link(int(seq), digest)
+    return Link(int(found[1]), found[2])
 
 
 def rotated(path: Path) -> list[Path]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
+    from .exceptions import LLMClientError
+
     class _Command(Protocol):
         def configure(self, parser: argparse.ArgumentParser) -> None: ...
 
@@ -46,6 +48,9 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, by default with the process's own arguments. Returns the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
     # A word that the output's encoding lacks must not end a command half-way.
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -62,27 +67,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stdout.write("\n")
         return 130
-    except BrokenPipeError:
-        # The reader (`| head`) has gone; the interpreter's own flush at exit must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
-        from .exceptions import (
-            AuthenticationError,
-            InvalidRequestError,
-            LLMClientError,
-            ModelNotFoundError,
-        )
+        from .exceptions import LLMClientError
 
-        if not isinstance(error, LLMClientError):
+        if isinstance(error, LLMClientError):  # first: some are also an OSError
+            return _tell(parsed.command, error)
+        if not isinstance(error, OSError):
             raise  # a mistake of ours: the traceback is what a report of it needs
-        # Without an answer from a provider the message says it all.
-        text = str(error) if getattr(error, "status_code", None) else error.message
-        sys.stdout.flush()
-        sys.stderr.write(f"scallion {parsed.command}: {text}\n")
-        mistakes = (AuthenticationError, InvalidRequestError, ModelNotFoundError)
-        return 2 if isinstance(error, mistakes) else 1
+        if not isinstance(error, BrokenPipeError):  # the reader (`| head`) has gone
+            sys.stderr.write(f"scallion {parsed.command}: {error.strerror or error}\n")
+        try:
+            sys.stdout.flush()
+        except OSError:  # the interpreter's own flush at exit must not complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return code
+
+
+def _tell(command: str, error: LLMClientError) -> int:
+    """Say what went wrong, in one line. Returns the exit code."""
+    from .exceptions import AuthenticationError, InvalidRequestError, ModelNotFoundError
+
+    # Without an answer from a provider the message says it all.
+    text = str(error) if getattr(error, "status_code", None) else error.message
+    sys.stdout.flush()
+    sys.stderr.write(f"scallion {command}: {text}\n")
+    mistakes = (AuthenticationError, InvalidRequestError, ModelNotFoundError)
+    return 2 if isinstance(error, mistakes) else 1
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:

@@ -25,6 +25,14 @@ def whole_number(text: str) -> int:
     return number
 
 
+def decoded(content: bytes, where: str) -> str:
+    """What was read from a file or a pipe, as text."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"{where} is not text in UTF-8: {error}") from None
+
+
 def price_table(given: str | None) -> PriceTable:
     """The table that `--prices` names."""
     try:

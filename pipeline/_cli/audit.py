@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scallion.exceptions import InvalidRequestError
+
 if TYPE_CHECKING:
     import argparse
 
@@ -49,9 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         last = parse_link(arguments.last) if arguments.last else None
         verdict = verify(arguments.file, partial=arguments.partial, last=last)
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"scallion audit: {error}\n")
-        return 2
+    except OSError as error:
+        raise InvalidRequestError(f"{arguments.file}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None
     sys.stdout.write(_as_json(verdict) if arguments.json else _as_text(verdict))
     return 0 if verdict.ok else 1
 

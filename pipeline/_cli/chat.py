@@ -16,7 +16,7 @@ from scallion.exceptions import InvalidRequestError, LLMClientError
 from scallion.middlewares import cost, retry
 from scallion.providers import Provider, detect_provider, get_client
 
-from ._given import whole_number
+from ._given import decoded, whole_number
 from ._terminal import Terminal
 
 if TYPE_CHECKING:
@@ -157,6 +157,9 @@ def _converse(chat: Chat, runner: asyncio.Runner) -> int:
     """Talk with somebody at a terminal."""
     with suppress(ImportError):  # not on Windows; with it, lines can be edited
         import readline  # noqa: F401
+    reconfigure = getattr(sys.stdin, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")  # a stray byte must not end a conversation
     terminal = Terminal()
     terminal.note("Ctrl-C breaks off an answer, /new begins afresh, Ctrl-D ends")
     while True:
@@ -195,11 +198,17 @@ def _take_turn(chat: Chat, runner: asyncio.Runner, terminal: Terminal, text: str
 
 def _answer_pipe(chat: Chat, runner: asyncio.Runner, *, as_json: bool) -> int:
     """Answer one message, for a program or a file."""
-    text = sys.stdin.read()
+    text = decoded(sys.stdin.buffer.read(), "standard input")
     if not text.strip():
         raise InvalidRequestError("the standard input is empty: pipe a message, or use a terminal")
     terminal = Terminal()
-    answer = runner.run(chat.turn(text, None if as_json else terminal))
+    try:
+        answer = runner.run(chat.turn(text, None if as_json else terminal))
+    except KeyboardInterrupt:
+        if not terminal.fresh:
+            terminal.line()
+        Terminal(sys.stderr).note(f"broken off: {_shown(chat.bill(0))}")
+        raise
     bill = chat.bill(0)
     if as_json:
         report = {"answer": answer.text, "model": answer.model, **bill}

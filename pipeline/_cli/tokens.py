@@ -15,7 +15,7 @@ from scallion.costs import calculate_cost
 from scallion.exceptions import InvalidRequestError
 from scallion.tokens import TokenEstimate, count_tokens, estimate
 
-from ._given import dollars
+from ._given import decoded, dollars
 from ._terminal import Terminal
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ def _of_text(text: str, model: str) -> TokenEstimate:
 
 def _read(given: str) -> str:
     if given == "-":
-        return _decoded(sys.stdin.buffer.read(), "standard input")
+        return decoded(sys.stdin.buffer.read(), "standard input")
     try:
         if Path(given).is_file():
-            return _decoded(Path(given).read_bytes(), given)
+            return decoded(Path(given).read_bytes(), given)
         if given and Path(given).is_dir():
             raise InvalidRequestError(f"{given} is a directory: name a file")
     except (OSError, ValueError) as error:  # too long for a name, or unreadable
@@ -105,13 +105,6 @@ def _read(given: str) -> str:
             f"there is no file {given!r}: to count it as text, pipe it: echo … | scallion tokens -"
         )
     return given
-
-
-def _decoded(content: bytes, where: str) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError(f"{where} is not text in UTF-8: {error}") from None
 
 
 def _request(text: str, model: str) -> Request:

@@ -533,13 +533,14 @@ def test_the_command_takes_an_end_that_was_kept_and_files_without_a_beginning(pa
 @pytest.mark.parametrize(
     ("content", "arguments", "said"),
     [
-        (None, [], "No such file"),
+        (None, [], "calls.jsonl: No such file or directory\n"),
         (b"", [], "no record with a chain"),
         (b'{"n": 1}\n', [], "belongs to no chain"),
         (b"SQLite format 3\0" + bytes(200), [], "is no audit"),
         (b"{}", ["--last", "7"], "not SEQ:DIGEST"),
+        (b"{}", ["--last", "x:" + "a" * 64], "not SEQ:DIGEST"),
     ],
-    ids=["missing", "empty", "no chain", "no database", "no end"],
+    ids=["missing", "empty", "no chain", "no database", "no end", "no number"],
 )
 def test_a_mistake_is_one_line_and_no_traceback(path, capsys, content, arguments, said):
     if content is not None:

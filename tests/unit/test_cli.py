@@ -123,6 +123,29 @@ def test_a_reader_that_leaves_early_ends_a_command_quietly():
     process.stderr.close()
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["price gpt-4o", "tokens -", "chat"])
+def test_a_command_that_was_started_without_an_input_or_output_does_what_it_can(command, closed):
+    finished = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m scallion {command} {closed}"],
+        input="Hi", capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert finished.returncode == (2 if "<&-" in closed and command == "chat" else 0)
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a full disk")
+@pytest.mark.parametrize("command", ["models", "price gpt-4o --json"])
+def test_a_full_disk_is_one_line(command):
+    finished = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m scallion {command} > /dev/full"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    name = command.split()[0]
+    assert finished.stderr == f"scallion {name}: No space left on device\n"
+    assert finished.returncode == 1
+
+
 def test_only_the_command_that_was_asked_for_is_imported():
     code = (
         "import json, sys; from scallion.__main__ import main\n"
@@ -132,7 +155,7 @@ def test_only_the_command_that_was_asked_for_is_imported():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     loaded = json.loads(finished.stdout.splitlines()[-1])
-    assert set(loaded) == {"scallion", "scallion.__main__"}
+    assert set(loaded) == {"scallion", "scallion._lazy", "scallion.__main__"}
 
 
 # ------------------------------------------------------------------------------- the terminal

@@ -106,6 +106,38 @@ def test_a_piped_message_is_answered_on_the_standard_output_and_billed_on_the_ot
     assert "tokens in" not in done.stdout
 
 
+def test_a_pipe_that_is_no_text_is_refused_in_one_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "scallion", "chat"],
+        input=b"\xff", capture_output=True, check=False, timeout=60,
+        env=environment(LC_ALL="C.UTF-8"),
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"scallion chat: standard input is not text in UTF-8")
+
+
+def test_ctrl_c_breaks_off_a_piped_answer_and_bills_it(upstream):
+    upstream.default = completion_stream("Half an", HANG)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scallion", "chat", "--model=openai/gpt-4o-mini"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(**real(upstream)),
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("hello")
+    process.stdin.close()
+    process.stdin = None
+    assert process.stdout.read(7) == "Half an"
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert re.search(r"broken off: ~\d+ tokens in, ~\d+ out, ~\$0\.0", complaint)
+    assert "Traceback" not in complaint
+
+
 def test_a_program_gets_answer_tokens_and_cost_as_json(upstream):
     upstream.default = completion_stream("Hi", usage=(1_000, 100), model="gpt-4o-mini")
     done = piped("hello", "--json", "--model=openai/gpt-4o-mini", **real(upstream))
