@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scallion.exceptions import MalformedResponseError
 
 from ._bodies import looks_like_events, read_whole
-from ._sse import SSEParser
+from ._sse import EventTooLargeError, SSEParser
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -144,7 +144,10 @@ class EventStream:
 
     def _as_error(self, error: Exception) -> Exception:
         if isinstance(error, (ValueError, RecursionError)):
-            malformed = MalformedResponseError(f"an event of the stream cannot be read: {error}")
+            malformed = MalformedResponseError(
+                f"an event of the stream cannot be read: {error}",
+                retryable=not isinstance(error, EventTooLargeError),
+            )
             located = self._on_error(malformed)
             located.__cause__ = error
             return located

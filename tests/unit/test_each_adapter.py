@@ -296,8 +296,9 @@ async def test_an_event_over_the_limit_names_the_setting(upstream, api):
     provider = api.make(api_key="k", base_url=upstream.url, max_event_bytes=1_000)
     upstream.enqueue(api.stream("x" * 2_000))
     async with build_pipeline(provider=provider, model="m") as llm:
-        with pytest.raises(MalformedResponseError, match="max_event_bytes"):
+        with pytest.raises(MalformedResponseError, match="max_event_bytes") as caught:
             await read(llm.stream("hello"))
+    assert not caught.value.retryable  # it would be as large again
 
 
 async def test_a_10_mb_chunk_arrives_whole(upstream, api, llm):
