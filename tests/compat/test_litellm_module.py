@@ -175,6 +175,25 @@ def test_dated_and_fine_tuned_names_are_found_by_their_patterns(litellm):
     assert not litellm.supports_native_streaming("nobody/x", None)
 
 
+def test_a_vendors_own_models_are_what_openrouter_says_of_them(litellm):
+    known = litellm.get_model_info("deepseek/deepseek-chat")
+    assert known["litellm_provider"] == "deepseek"
+    assert known["supports_function_calling"] is True
+    for name in ("deepseek/deepseek-chat", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"):
+        with pytest.raises(litellm.ModelNotMappedError, match="price"):
+            litellm.cost_per_token(name, 1000, 1000)
+    assert litellm.model_cost["gemini/gemini-2.5-pro"]["litellm_provider"] == "gemini"
+    assert "openai/gpt-4o:batch" not in litellm.model_cost
+    assert litellm.get_model_info("claude-sonnet-4-5@20250929", "anthropic")["supports_vision"]
+    with pytest.raises(litellm.BadRequestError):
+        litellm.get_llm_provider("claude-sonnet-4-5@20250929")
+
+
+def test_a_row_of_ones_own_without_prices_costs_nothing(litellm):
+    litellm.register_model({"mine": {"litellm_provider": "openai", "max_tokens": 10}})
+    assert litellm.cost_per_token("mine", 1000, 1000) == (0.0, 0.0)
+
+
 def test_what_a_model_can_do_is_what_scallion_knows_of_it(litellm):
     asked = {
         "function_calling": "tools",
@@ -285,7 +304,7 @@ def test_which_models_keys_are_there_for(litellm, monkeypatch):
     [
         ("gpt-4o", "embeddings", True),
         ("gpt-4o", "transcription", False),
-        ("bedrock/x", "chat_completion", False),
+        ("sagemaker/x", "chat_completion", False),
         ("azure/x", "chat_completion", True),
     ],
 )

@@ -117,9 +117,7 @@ def facts():
         },
         "resolved": {name: observed(make) for name, make in resolved(litellm).items()},
         "models": {name: model(litellm, name) for name in MODELS},
-        "supported": {
-            name: observed(partial(litellm.get_supported_openai_params, name)) for name in SUPPORTED
-        },
+        "supported": {name: observed(partial(supported, litellm, name)) for name in SUPPORTED},
         "tokens": {name: observed(make) for name, make in tokens(litellm).items()},
         "costs": {name: observed(make) for name, make in costs(litellm, t).items()},
         "mocks": {name: observed(make) for name, make in mocks(litellm, t).items()},
@@ -315,7 +313,9 @@ bedrock/anthropic.claude-3 azure/foo azure_ai/foo foo foo/bar litellm_proxy/x hu
 gpt-5 o3-mini openai/foo/bar custom_openai/x cerebras/x nvidia_nim/x sambanova/x moonshot/x
 dashscope/x zai/x deepinfra/x novita/x nebius/x llamafile/x github/x meta_llama/x
 vercel_ai_gateway/x lambda_ai/x hyperbolic/x featherless_ai/x codestral/x volcengine/x
-ft:gpt-4o-2024-08-06:x::y databricks/x replicate/x snowflake/x watsonx/x"""
+ft:gpt-4o-2024-08-06:x::y databricks/x replicate/x snowflake/x watsonx/x gemini-2.5-flash
+us.anthropic.claude-3-sonnet-20240229-v1:0 amazon.nova-pro-v1:0 meta.llama3-1-8b-instruct-v1:0
+claude-3-5-sonnet@20240620"""
 )
 
 
@@ -332,13 +332,25 @@ def resolved(litellm):
 
 
 MODELS = ["gpt-4o", "gpt-4o-mini", "gpt-4.1", "o3-mini", "gpt-5", "claude-sonnet-4-5", "nope/x"]
+MODELS += ["gemini/gemini-2.5-flash"]
 SUPPORTED = [*MODELS, "openrouter/openai/gpt-4o", "hosted_vllm/foo", "openai/foo", "foo"]
+SUPPORTED += words(
+    """azure/gpt-4o cerebras/x cohere_chat/x dashscope/x deepinfra/x deepseek/deepseek-chat
+featherless_ai/x gemini/gemini-2.0-flash-001 groq/x hyperbolic/x lm_studio/x mistral/x moonshot/x
+moonshot/kimi-k3 nvidia_nim/x ollama/x ollama_chat/x sambanova/x together_ai/x volcengine/x xai/x
+zai/x"""
+)
 FACTS = words(
     """max_tokens max_input_tokens max_output_tokens input_cost_per_token output_cost_per_token
 cache_read_input_token_cost cache_creation_input_token_cost litellm_provider mode
 supports_function_calling supports_vision supports_response_schema supports_reasoning
 supports_prompt_caching supports_pdf_input supports_tool_choice"""
 )
+
+
+def supported(litellm, name):
+    found = litellm.get_supported_openai_params(name)
+    return None if found is None else sorted(set(found))
 
 
 def model(litellm, name):

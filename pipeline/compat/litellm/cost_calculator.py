@@ -78,11 +78,14 @@ def _row(model: str, provider: str | None) -> dict[str, Any]:
     from .utils import find_row
 
     try:
-        return find_row(model, provider)[1]
+        row = find_row(model, provider)[1]
     except ModelNotMappedError:
         if provider is None:
             get_llm_provider(model)  # says so, if the name says nothing
         raise
+    if row.get("input_cost_per_token", 0) is None and row.get("output_cost_per_token", 0) is None:
+        raise ModelNotMappedError(f"No price is known of model={model}.")
+    return row
 
 
 def _rate(row: dict[str, Any], name: str, prompt_tokens: int, tier: str | None) -> float | None:

@@ -6,6 +6,7 @@ that needs a fact reads it from there.
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,26 @@ _RATES = {
     "input_cost_per_audio_token": "input_audio",
     "output_cost_per_audio_token": "output_audio",
 }
+# Providers that sell models of their own, and what OpenRouter calls them. What OpenRouter says of a
+# model holds for it at home too: its sizes and what it can do. Its price does so for those that
+# OpenRouter passes on as they are; of others none is known.
+_VENDORS = {
+    "gemini": "google",
+    "vertex_ai": "google",
+    "cohere_chat": "cohere",
+    "dashscope": "qwen",
+    "deepseek": "deepseek",
+    "mistral": "mistralai",
+    "moonshot": "moonshotai",
+    "perplexity": "perplexity",
+    "xai": "x-ai",
+    "zai": "z-ai",
+}
+_SAME_PRICE = ("google/gemini-", "perplexity/")
+# Claude at Amazon's: "us.anthropic.claude-sonnet-4-5-20250929-v1:0".
+_AT_BEDROCK = re.compile(r"(?:[a-z-]+\.)?anthropic\.(claude-.+?)(?:-v\d+(?::\d+)?)?$")
+# Written out: a row of the user's own that names no price means that there is none to pay.
+_UNKNOWN_PRICES = {"input_cost_per_token": None, "output_cost_per_token": None}
 _MODES = {"batch": "_batches", "flex": "_flex", "priority": "_priority"}
 _NO_CHAT = ("text-embedding", "embedding", "whisper", "tts-", "dall-e", "gpt-image", "moderation")
 
@@ -64,7 +85,13 @@ def find(name: str) -> dict[str, Any] | None:
 def _built_in_row(name: str) -> dict[str, Any] | None:
     prefix, slash, rest = name.partition("/")
     if slash:
-        return row_of(rest, prefix) if prefix == "openrouter" else None
+        return row_of(rest, prefix) if prefix not in ("openai", "anthropic") else None
+    if _AT_BEDROCK.match(name):
+        return row_of(name, "bedrock")
+    if name.startswith("gemini-"):
+        return row_of(name, "vertex_ai")
+    if "@" in name:  # Google's way to name versions of others' models
+        return None
     return row_of(name, "openai") or row_of(name, "anthropic")
 
 
@@ -84,11 +111,25 @@ def built_in() -> dict[str, dict[str, Any]]:
             key = f"openrouter/{name}" if provider == "openrouter" else name
             if key not in table and (row := row_of(name, provider)) is not None:
                 table[key] = row
+    for provider, vendor in _VENDORS.items():
+        prefix = f"openrouter/{vendor}/"
+        for key in [each for each in table if each.startswith(prefix)]:
+            name = key.removeprefix(prefix)
+            if (row := row_of(name, provider)) is not None:
+                table[name if provider == "vertex_ai" else f"{provider}/{name}"] = row
     return table
 
 
 def row_of(name: str, provider: str) -> dict[str, Any] | None:
     """litellm's row for one model, or `None` if nothing is known of it."""
+    if provider in _VENDORS:
+        return _at_home(name, provider)
+    if provider == "bedrock":
+        claude = _AT_BEDROCK.match(name)
+        own = row_of(claude[1], "anthropic") if claude else None
+        return None if own is None else {**_without_prices(own), "litellm_provider": "bedrock"}
+    if provider not in ("openai", "anthropic", "openrouter"):
+        return None
     from scallion._models import model_info
     from scallion._prices import default_table
 
@@ -104,7 +145,27 @@ def row_of(name: str, provider: str) -> dict[str, Any] | None:
         found = default_table().row(name, provider, mode=mode)
         if found is not None and found.mode == mode:
             row |= _costs(found, suffix)
-    return row
+    return _UNKNOWN_PRICES | row
+
+
+def _at_home(name: str, provider: str) -> dict[str, Any] | None:
+    """The row of a vendor's own model, by what OpenRouter says of it."""
+    if ":" in name:  # a variant of OpenRouter's: ":free", ":batch"
+        return None
+    known = f"{_VENDORS[provider]}/{name}"
+    row = row_of(known, "openrouter")
+    if row is None:
+        return None
+    if known.startswith(_SAME_PRICE):
+        # Writing into a cache is OpenRouter's own business.
+        row = {name: each for name, each in row.items() if "cache_creation" not in name}
+    else:
+        row = _without_prices(row)
+    return {**row, "litellm_provider": provider}
+
+
+def _without_prices(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if "_cost" not in name} | _UNKNOWN_PRICES
 
 
 def _mode(name: str) -> str:

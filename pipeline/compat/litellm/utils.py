@@ -70,7 +70,7 @@ def find_row(model: str, custom_llm_provider: str | None = None) -> tuple[str, d
             return key, row
         if row is not None and key == model and custom_llm_provider is None:
             return key, row
-    if provider in ("openai", "anthropic", "openrouter"):
+    if provider is not None:
         # Names that are known by a pattern: dated snapshots, fine-tuned models.
         row = model_data.row_of(bare, provider)
         if row is not None:

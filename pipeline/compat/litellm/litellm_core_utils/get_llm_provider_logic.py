@@ -11,6 +11,7 @@ from ..types.info import LlmProviders
 
 _PROVIDERS = frozenset(each.value for each in LlmProviders) | {"fake", "text-completion-openai"}
 # Families of names that belong to a provider without being listed one by one.
+_AT_BEDROCK = ("amazon.", "anthropic.", "cohere.", "meta.", "mistral.", "us.", "eu.", "apac.")
 _FINE_TUNED = ("ft:gpt-", "ft:davinci-", "ft:babbage-")
 
 
@@ -74,12 +75,14 @@ def _owner(model: str) -> str | None:
         return str(row["litellm_provider"])
     if model.startswith(_FINE_TUNED):
         return "openai"
+    if model.startswith(_AT_BEDROCK):
+        return "bedrock"
     from scallion._models import model_info
 
     for provider in ("openai", "anthropic"):
-        if model_info(model, provider) is not None:
+        if model_info(model, provider) is not None and "@" not in model:
             return provider
-    return "anthropic" if model.startswith("claude-") else None
+    return "anthropic" if model.startswith("claude-") and "@" not in model else None
 
 
 def _unknown(model: Any) -> BadRequestError:

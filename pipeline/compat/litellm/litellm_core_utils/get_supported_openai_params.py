@@ -83,6 +83,67 @@ _ANTHROPIC = [
     "context_management",
     "cache_control",
 ]
+_OPENAI_LIKE = "stream temperature top_p max_tokens max_completion_tokens"
+_SAMPLING = f"{_OPENAI_LIKE} frequency_penalty presence_penalty n stop"
+_LEGACY = "function_call functions logit_bias"
+# Providers that take far from all of OpenAI's parameters.
+_FEW = {
+    "azure": f"{_SAMPLING} {_LEGACY} stream_options tools tool_choice user logprobs top_logprobs "
+    "response_format seed extra_headers parallel_tool_calls prediction modalities audio "
+    "web_search_options prompt_cache_key store",
+    "bedrock": f"{_OPENAI_LIKE} stream_options stop extra_headers response_format "
+    "requestMetadata service_tier parallel_tool_calls tools tool_choice context_management",
+    "cerebras": f"{_OPENAI_LIKE} response_format seed stop tools tool_choice user max_retries "
+    "extra_headers",
+    "cohere_chat": f"{_SAMPLING} tools tool_choice seed extra_headers",
+    "deepinfra": f"{_SAMPLING} {_LEGACY} response_format tools tool_choice",
+    "featherless_ai": f"{_SAMPLING} {_LEGACY}",
+    "fireworks_ai": f"{_SAMPLING} top_k response_format user logprobs top_logprobs seed min_p "
+    "logit_bias prompt_cache_key service_tier prediction stream_options tools parallel_tool_calls",
+    "gemini": f"{_SAMPLING} tools tool_choice functions response_format logprobs seed modalities "
+    "parallel_tool_calls web_search_options include_server_side_tool_invocations service_tier",
+    "hyperbolic": "messages model stream temperature top_p max_tokens frequency_penalty "
+    "presence_penalty stop n tools tool_choice response_format seed user",
+    "mistral": f"{_OPENAI_LIKE} tools tool_choice seed stop response_format parallel_tool_calls",
+    "nvidia_nim": f"{_OPENAI_LIKE} frequency_penalty presence_penalty stop seed tools "
+    "tool_choice parallel_tool_calls response_format",
+    "ollama": f"{_OPENAI_LIKE} seed frequency_penalty stop response_format reasoning_effort",
+    "ollama_chat": f"{_OPENAI_LIKE} seed frequency_penalty stop tools tool_choice functions "
+    "response_format reasoning_effort",
+    "perplexity": f"{_OPENAI_LIKE} frequency_penalty presence_penalty response_format "
+    "max_retries extra_headers web_search_options",
+    "sambanova": f"{_OPENAI_LIKE} response_format stop stream_options top_k",
+    "vertex_ai": f"{_SAMPLING} top_k tools functions tool_choice response_format extra_headers "
+    "seed logprobs top_logprobs modalities audio parallel_tool_calls web_search_options "
+    "include_server_side_tool_invocations service_tier",
+    "volcengine": f"{_SAMPLING} {_LEGACY} logprobs top_logprobs seed stream_options tools "
+    "tool_choice max_retries extra_headers thinking",
+    "xai": f"{_SAMPLING} logit_bias logprobs top_logprobs parallel_tool_calls response_format "
+    "seed stream_options tools tool_choice user web_search_options",
+    "zai": "max_tokens stream stream_options temperature top_p stop tools tool_choice",
+}
+_FEW |= {"codestral": _FEW["mistral"], "cohere": _FEW["cohere_chat"]}
+# Those that take nearly all: what they lack, and what they take besides.
+_NEARLY: dict[str, tuple[set[str], list[str]]] = {
+    "groq": ({"max_retries", "web_search_options"}, []),
+    "moonshot": ({"functions"}, []),
+    "deepseek": (set(), ["thinking", "reasoning_effort"]),
+    "dashscope": (set(), ["reasoning_effort"]),
+    "openrouter": (set(), ["reasoning_effort", "thinking"]),
+    "hosted_vllm": (set(), ["reasoning_effort", "thinking"]),
+    "litellm_proxy": (set(), ["user", "reasoning_effort", "thinking", "verbosity"]),
+}
+# Those that think only with some of their models, and then take these.
+_THINKERS = {
+    "anthropic": ["thinking", "reasoning_effort"],
+    "bedrock": ["thinking", "reasoning_effort"],
+    "gemini": ["reasoning_effort", "thinking"],
+    "vertex_ai": ["reasoning_effort", "thinking"],
+    "mistral": ["reasoning_effort"],
+    "moonshot": ["reasoning_effort"],
+    "perplexity": ["reasoning_effort"],
+    "zai": ["thinking"],
+}
 
 
 def get_supported_openai_params(
@@ -104,17 +165,18 @@ def get_supported_openai_params(
     name = (base_model or model).rpartition("/")[2]
     if request_type != "chat_completion":
         return ["dimensions", "encoding_format", "user"] if request_type == "embeddings" else None
-    if custom_llm_provider == "anthropic":
-        thinks = supports_reasoning(name, "anthropic")
-        return [*_ANTHROPIC, *(["thinking", "reasoning_effort"] if thinks else [])]
-    if custom_llm_provider in ("openrouter", "hosted_vllm"):
-        return [*_OPENAI, "reasoning_effort", "thinking"]
-    if custom_llm_provider not in OPENAI_COMPATIBLE and custom_llm_provider not in (
-        "azure",
-        "ollama",
-        "ollama_chat",
-        "fake",
-    ):
+    provider = custom_llm_provider
+    further = _THINKERS.get(provider, [])
+    if further and not supports_reasoning(model, provider):
+        further = []
+    like_openai = provider == "azure" and (is_o_series(name) or is_gpt_5(name))
+    if provider == "anthropic" or (provider in _FEW and not like_openai):
+        taken = _ANTHROPIC if provider == "anthropic" else _FEW[provider].split()
+        return [*taken, *further]
+    if provider in _NEARLY:
+        lacking, always = _NEARLY[provider]
+        return [*(each for each in _OPENAI if each not in lacking), *always, *further]
+    if provider not in OPENAI_COMPATIBLE and provider != "fake" and not like_openai:
         return None
     if is_o_series(name):
         kept = [each for each in _OPENAI if each not in _NOT_O_SERIES]
@@ -122,9 +184,10 @@ def get_supported_openai_params(
     if is_gpt_5(name):
         kept = [each for each in _OPENAI if each not in _NOT_GPT_5]
         return [*kept, "user", "reasoning_effort", "verbosity"]
+    if provider != "openai":
+        return [*_OPENAI]
     # Of names that nobody knows litellm says that they take an effort, and no user.
-    known = custom_llm_provider == "openai" and _is_known(name)
-    return [*_OPENAI, "user"] if known else [*_OPENAI, "reasoning_effort"]
+    return [*_OPENAI, "user"] if _is_known(name) else [*_OPENAI, "reasoning_effort"]
 
 
 def is_o_series(name: str) -> bool:

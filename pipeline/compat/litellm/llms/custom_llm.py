@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._state import unsupported
-
 
 class CustomLLMError(Exception):
     """A failure of such a provider."""
@@ -17,9 +15,20 @@ class CustomLLMError(Exception):
 
 
 class CustomLLM:
-    """Can be subclassed, and not be called."""
+    """Can be subclassed and made. Calls refuse `litellm.custom_provider_map`, which is its use."""
 
-    def __init__(self) -> None:
-        raise unsupported(
-            "CustomLLM", "write a handler: build_pipeline([...], provider=an_async_function)"
-        )
+    def completion(self, *args: Any, **kwargs: Any) -> Any:
+        """Override this one, or one of those that follow."""
+        raise CustomLLMError(status_code=500, message="Not implemented yet!")
+
+    def streaming(self, *args: Any, **kwargs: Any) -> Any:
+        """An iterator of `GenericStreamingChunk`s."""
+        raise CustomLLMError(status_code=500, message="Not implemented yet!")
+
+    async def acompletion(self, *args: Any, **kwargs: Any) -> Any:
+        """As `completion`."""
+        raise CustomLLMError(status_code=500, message="Not implemented yet!")
+
+    async def astreaming(self, *args: Any, **kwargs: Any) -> Any:
+        """As `streaming`."""
+        raise CustomLLMError(status_code=500, message="Not implemented yet!")

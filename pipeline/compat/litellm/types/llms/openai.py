@@ -1,8 +1,4 @@
-"""Messages, tools and content parts as OpenAI takes them, under litellm's names.
-
-The objects of the Responses API are here so that code that mentions them can be imported; Scallion
-speaks Chat Completions.
-"""
+"""Messages, tools and content parts as OpenAI takes them, under litellm's names."""
 
 from __future__ import annotations
 
@@ -10,11 +6,23 @@ from collections.abc import Iterable
 from typing import Any, Literal, Required, TypeAlias
 
 from openai.types.chat.chat_completion_content_part_input_audio_param import InputAudio
-from openai.types.responses import ResponseFunctionToolCall as ResponseFunctionToolCall
-from openai.types.responses import ResponseInputParam as ResponseInputParam
 from typing_extensions import TypedDict
 
-from .base import BaseLiteLLMOpenAIResponseObject
+from ._responses import ErrorEvent as ErrorEvent
+from ._responses import ErrorEventError as ErrorEventError
+from ._responses import OutputTextDeltaEvent as OutputTextDeltaEvent
+from ._responses import ReasoningSummaryTextDeltaEvent as ReasoningSummaryTextDeltaEvent
+from ._responses import RefusalDeltaEvent as RefusalDeltaEvent
+from ._responses import ResponseAPIUsage as ResponseAPIUsage
+from ._responses import ResponseCompletedEvent as ResponseCompletedEvent
+from ._responses import ResponseFailedEvent as ResponseFailedEvent
+from ._responses import ResponseFunctionToolCall as ResponseFunctionToolCall
+from ._responses import ResponseIncompleteEvent as ResponseIncompleteEvent
+from ._responses import ResponseInputParam as ResponseInputParam
+from ._responses import ResponsesAPIResponse as ResponsesAPIResponse
+from ._responses import ResponsesAPIStreamEvents as ResponsesAPIStreamEvents
+from ._responses import ResponsesAPIStreamingResponse as ResponsesAPIStreamingResponse
+from .base import BaseLiteLLMOpenAIResponseObject as BaseLiteLLMOpenAIResponseObject
 
 
 class ChatCompletionCachedContent(TypedDict, total=False):
@@ -352,94 +360,3 @@ class OpenAIWebSearchOptions(TypedDict, total=False):
 
     search_context_size: Literal["low", "medium", "high"] | None
     user_location: dict[str, Any] | None
-
-
-# -------------------------------------------------------------------------------- the Responses API
-
-
-class ResponseAPIUsage(BaseLiteLLMOpenAIResponseObject):
-    """Tokens of one call."""
-
-    input_tokens: int
-    input_tokens_details: Any = None
-    output_tokens: int
-    output_tokens_details: Any = None
-    total_tokens: int
-    cost: float | None = None
-
-
-class ResponsesAPIResponse(BaseLiteLLMOpenAIResponseObject):
-    """A whole answer."""
-
-    id: str
-    created_at: int
-    output: list[Any]
-    model: str | None = None
-    object: str | None = "response"
-    parallel_tool_calls: bool | None = None
-    tool_choice: Any = None
-    tools: list[Any] | None = None
-    status: str | None = None
-    usage: ResponseAPIUsage | None = None
-    instructions: Any = None
-    previous_response_id: str | None = None
-
-
-class ResponsesAPIStreamingResponse(BaseLiteLLMOpenAIResponseObject):
-    """An event of a streamed answer."""
-
-    type: str
-
-
-class OutputTextDeltaEvent(ResponsesAPIStreamingResponse):
-    """Text."""
-
-    item_id: str
-    output_index: int
-    content_index: int
-    delta: str
-
-
-class RefusalDeltaEvent(OutputTextDeltaEvent):
-    """Text of a refusal."""
-
-
-class ReasoningSummaryTextDeltaEvent(ResponsesAPIStreamingResponse):
-    """Text of a summary of the thinking."""
-
-    item_id: str
-    output_index: int
-    delta: str
-
-
-class ResponseCompletedEvent(ResponsesAPIStreamingResponse):
-    """The end."""
-
-    response: ResponsesAPIResponse
-
-
-class ResponseFailedEvent(ResponseCompletedEvent):
-    """The end, by a failure."""
-
-
-class ResponseIncompleteEvent(ResponseCompletedEvent):
-    """The end, before all was said."""
-
-
-class ErrorEventError(BaseLiteLLMOpenAIResponseObject):
-    """What went wrong."""
-
-    type: str | None = None
-    code: str | None = None
-    message: str | None = None
-    param: str | None = None
-
-
-class ErrorEvent(ResponsesAPIStreamingResponse):
-    """A failure."""
-
-    sequence_number: int = 0
-    error: Any = None
-
-
-ResponsesAPIStreamEvents = ResponsesAPIStreamingResponse
