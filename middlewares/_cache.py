@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from scallion._layer import not_default
 from scallion._opened import ask_apart
@@ -209,27 +209,36 @@ def cache(
                             refresh(name, request, call_next)
                     return give(answer, request, entry.tape)
         if mode == "replay":
-            raise await recordings.miss(canonical(request, ignore=left_out, stack=stack), clock)
+            raise await recordings.miss(shown_of(request, stack), clock)
+        shown = shown_of(request, stack) if recording else None
         alone = anew or wishes.no_store or not single_flight or mode not in FLIES
         if not alone and name not in request.context.state.get(leading, ()):
-            return await fly(name, request, call_next, stack, oldest)
+            return await fly(name, request, call_next, shown, oldest)
         stats.misses += 1
         response = await call_next(request)
         if mode not in WRITES or wishes.no_store:
             return response
-        return keep(name, request, response, stack)
+        return keep(name, request, response, shown)
 
-    def keep(name: str, request: Request, response: Response, stack: list[Answerer]) -> Response:
-        make, clock = maker(request, response, stack), request.context.clock
+    def shown_of(request: Request, stack: list[Answerer]) -> dict[str, Any]:
+        """The request as a recording shows it."""
+        try:
+            return canonical(request, ignore=left_out, stack=stack)
+        except UNKEYED as error:
+            raise InvalidRequestError(f"this request cannot be recorded: {error}") from error
+
+    def keep(
+        name: str, request: Request, response: Response, shown: dict[str, Any] | None
+    ) -> Response:
+        make, clock = maker(response, shown), request.context.clock
         return response.on_settle(lambda outcome: put(name, make(outcome), None, clock))
 
     def maker(
-        request: Request, response: Response, stack: list[Answerer]
+        response: Response, shown: dict[str, Any] | None
     ) -> Callable[[Outcome], Entry | None]:
         """What makes the entry of a response, once it has ended."""
-        if not recording:
+        if shown is None:
             return entry_for
-        shown = canonical(request, ignore=left_out, stack=stack)
         recorder = Recorder(response, timing=timing or not lists_itself(shelf.store))
         return lambda outcome: entry_for(outcome, shown, recorder.tape())
 
@@ -251,7 +260,11 @@ def cache(
         return 0.0 if recording else now - entry.at
 
     async def fly(
-        name: str, request: Request, call_next: Handler, stack: list[Answerer], oldest: float
+        name: str,
+        request: Request,
+        call_next: Handler,
+        shown: dict[str, Any] | None,
+        oldest: float,
     ) -> Response:
         clock = request.context.clock
         place = (asyncio.get_running_loop(), name)
@@ -268,7 +281,7 @@ def cache(
             alone = failures >= PATIENCE or clock.now() >= deadline
         if alone:
             stats.misses += 1
-            return keep(name, request, await call_next(request), stack)
+            return keep(name, request, await call_next(request), shown)
         flight, end = lead(place, request)
         try:
             found = await shelf.find_or_lease(name, clock, max(0.0, deadline - clock.now()))
@@ -284,7 +297,7 @@ def cache(
                 flight.hold(found, shelf, clock)
             stats.misses += 1
             response = await call_next(request)
-            make = maker(request, response, stack)
+            make = maker(response, shown)
         except BaseException as error:
             end(None, failed=isinstance(error, Exception))
             raise

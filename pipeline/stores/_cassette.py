@@ -134,10 +134,12 @@ def _kept(data: bytes) -> Kept:
     plain = data.startswith(MAGIC) and data[len(MAGIC) + 1 :][:1] == bytes([PLAIN])
     payload = data[len(MAGIC) + 2 :] if plain else data
     try:
-        value = msgspec.json.decode(payload)
-    except (ValueError, RecursionError):
+        value = cleansed(msgspec.json.decode(payload))
+    except ValueError:
         return Kept(base64=b64encode(data).decode())
-    return Kept(value=cleansed(value), version=data[len(MAGIC)] if plain else None)
+    except RecursionError as error:
+        raise StoreError("a value is nested too deep to take the secrets out of it") from error
+    return Kept(value=value, version=data[len(MAGIC)] if plain else None)
 
 
 def _bytes(kept: Kept) -> bytes | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 import pytest
+from redis import Redis
 
 from scallion import build_pipeline, stores
 from scallion.middlewares import cache
@@ -130,3 +131,19 @@ async def test_closing_does_not_wait_for_a_network_that_stands_still(upstream, s
         await llm.complete("two")
         async with asyncio.timeout(5):
             await llm.aclose()
+
+
+async def test_a_user_who_may_not_run_scripts_has_a_cache_and_no_single_flight(
+    upstream, server, caplog
+):
+    with Redis.from_url(server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-@scripting")
+    store = stores.redis(f"redis://app:pw@127.0.0.1:{server.port}/0")
+    provider = openai(api_key="key", base_url=f"{upstream.url}/v1")
+    async with build_pipeline([cache(store)], provider=provider, model="gpt-4o") as llm:
+        with caplog.at_level(logging.WARNING, "scallion"):
+            assert await hits(llm)
+        assert "no permissions to run the 'evalsha' command" in caplog.text
+        assert llm.middlewares[0].store_failures >= 1
+        with pytest.raises(stores.StoreError, match="evalsha"):
+            await store.reserve(stores.Claim("team", 1, 1), ttl=60)

@@ -14,7 +14,7 @@ from scallion.middlewares._cache_entry import envelope
 from scallion.middlewares._cache_recording import LONGEST_DIFF, MOST, Recordings
 from scallion.middlewares._cache_shelf import Shelf
 from scallion.providers import openai
-from scallion.stores import cassette, memory
+from scallion.stores import StoreError, cassette, memory
 from scallion.testing import ManualClock
 from scallion.types import StreamChunk
 from support.chunks import STOP, Source, answer
@@ -227,6 +227,35 @@ async def test_errors_are_not_recorded():
 async def test_what_cannot_be_recorded_is_refused():
     with pytest.raises(e.InvalidRequestError, match="cannot be recorded"):
         await recording(memory()).complete("hi", odd=object())
+
+
+@pytest.mark.parametrize("depth", [100, 300, 600, 900, 5_000])
+async def test_what_is_nested_too_deep_is_recorded_or_refused_before_it_is_sent(tmp_path, depth):
+    odd = {}
+    for _ in range(depth):
+        odd = {"a": odd}
+    provider, store = Provider(), cassette(tmp_path / "tape.json")
+    asked = {"extra_body": {"odd": odd}}
+    try:
+        await recording(store, provider).complete("hi", **asked)
+    except e.InvalidRequestError:
+        assert provider.asked == 0
+        with pytest.raises((e.InvalidRequestError, e.CacheMissError)):
+            await replaying(store).complete("hi", **asked)
+    else:
+        assert (await replaying(store).complete("hi", **asked)).cached
+
+
+async def test_an_answer_that_is_nested_too_deep_is_a_typed_error_or_is_recorded(tmp_path):
+    store = cassette(tmp_path / "tape.json")
+    for depth in (100, 300, 450, 600, 900, 5_000):
+        value = b"[" * depth + b'"sk-proj-abcdefgh0123456789ijkl"' + b"]" * depth
+        try:
+            await store.set(f"{depth}", value)
+        except StoreError:
+            continue
+        assert len(await store.get(f"{depth}")) < len(value)
+    assert "sk-proj" not in store.path.read_text()
 
 
 async def test_a_recording_without_its_index_still_replays():
