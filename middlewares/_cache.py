@@ -78,7 +78,7 @@ def cache(
 
     Equal calls at the same time are one call: the others wait for its end, in this process and in
     all that share the store. If it fails or is cancelled, its error is its own, and one of those
-    who waited tries next.
+    who waited tries next; whoever has sat through two failures asks for itself.
 
     Calls that sample (no `temperature=0`, no `seed`) are cached like all others: they get the same
     answer again, where the model might have given another one. Most calls are of that kind, and
