@@ -46,14 +46,9 @@ from scallion.exceptions import (
 
 from ._base import BaseLLMClient
 from ._bodies import excerpt, looks_like_events, read_whole, repaired, what_came
-from ._errors import (
-    error_from_exception,
-    error_from_payload,
-    request_id_of,
-    shown_url,
-    was_not_sent,
-)
+from ._errors import error_from_payload, request_id_of, shown_url
 from ._event_stream import EventStream
+from ._failures import error_from_exception, was_not_sent
 from ._loop_client import LoopClient, close_soon
 from ._params import check_headers, check_params, check_timeout
 from ._sse import SSEParser
