@@ -35,7 +35,7 @@ import builtins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from ._request import Attempt
@@ -83,17 +83,15 @@ class LLMClientError(Exception):
         """What happened, without the provider's and the request's particulars."""
         return str(self.args[0]) if self.args else ""
 
-    def __reduce__(self) -> tuple[Callable[..., LLMClientError], tuple[Any, ...]]:
-        # The keyword-only attributes would be lost on the way to another process otherwise.
-        return _rebuild, (type(self), self.args, self.__dict__)
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by the constructor, whose keyword-only arguments pickle knows nothing of. What it sets is
+        # the state, and not an argument: an error is in the records of its own attempts.
+        return _bare, (type(self), self.args), self.__dict__
 
 
-def _rebuild(
-    cls: type[LLMClientError], args: tuple[Any, ...], attributes: dict[str, Any]
-) -> LLMClientError:
+def _bare(cls: type[LLMClientError], args: tuple[Any, ...]) -> LLMClientError:
     error = cls.__new__(cls, *args)
     error.args = args
-    error.__dict__.update(attributes)
     return error
 
 

@@ -6,8 +6,10 @@ from email.utils import formatdate
 import msgspec
 import pytest
 
-from scallion import exceptions
-from scallion.exceptions import LLMClientError
+from scallion import build_pipeline, exceptions
+from scallion.exceptions import LLMClientError, RateLimitError
+from scallion.middlewares import fallback
+from scallion.providers import fake
 from scallion.providers._errors import error_from_payload, retry_after
 
 
@@ -321,6 +323,25 @@ def test_every_exception_survives_pickling(cls):
     assert type(copy) is cls
     assert str(copy) == str(error)
     assert copy.__dict__ == error.__dict__
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["complete", "stream"])
+@pytest.mark.parametrize("targets", [[], ["fake/b"]], ids=["one model", "with a fallback"])
+async def test_what_a_pipeline_raised_survives_pickling(stream, targets):
+    script = [RateLimitError("slow down", status_code=429, retry_after=7.0) for _ in range(2)]
+    layers = [fallback(targets)] if targets else []
+    llm = build_pipeline(layers, provider=fake(script), model="fake/a")
+    with pytest.raises(exceptions.ProviderError) as caught:
+        await (llm.stream("Hi").collect() if stream else llm.complete("Hi"))
+    error = caught.value
+
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert str(copy) == str(error)
+    assert copy.status_code == error.status_code
+    failed = [attempt.error for attempt in copy.attempts]
+    assert [one.retry_after for one in failed] == [7.0] * (1 + len(targets))
+    assert failed == (copy.errors if targets else [copy])  # the very ones, and not copies of them
 
 
 def test_the_tree_is_the_one_in_the_docstring():
