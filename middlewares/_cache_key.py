@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from scallion._layer import Layer
+from scallion._model import Model
 from scallion._secrets import Secret, hidden, plain
-from scallion.types import Model
 
 from ._cache_memory import Digests
 

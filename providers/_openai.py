@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 from msgspec import DecodeError, json
 
+from scallion._model import decode, read
 from scallion._secrets import plain
 from scallion.exceptions import InvalidRequestError
-from scallion.types import ModelResponse, StreamChunk, decode, read
+from scallion.types import ModelResponse, StreamChunk
 
 from ._bodies import decoded, errors_cut_short
 from ._errors import error_from_payload

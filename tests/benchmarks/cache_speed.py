@@ -21,11 +21,12 @@ import msgspec
 from replies import agent_messages, agent_tools, openai_answer
 
 from scallion import Request, Response, build_pipeline
+from scallion._model import decode
 from scallion.middlewares import _cache
 from scallion.middlewares._cache_key import request_key
 from scallion.middlewares._cache_memory import Digests
 from scallion.providers import openai
-from scallion.types import ModelResponse, decode
+from scallion.types import ModelResponse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

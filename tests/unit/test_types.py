@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scallion._model import decode, read
 from scallion.types import (
     Choice,
     ChunkChoice,
@@ -21,8 +22,6 @@ from scallion.types import (
     StreamChunk,
     ToolCall,
     Usage,
-    decode,
-    read,
     text_of,
 )
 
