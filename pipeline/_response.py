@@ -134,6 +134,9 @@ class Response:
             self._stages.append(stage)
         elif self._answer is not None:
             stage.take(chunks_of(self._answer))
+            reasons = [choice.finish_reason for choice in self._answer.choices]
+            if reasons and all(reasons):
+                stage.check_end()
             if stage.error is not None:
                 raise stage.error
             self._answer = carry_labels(self._answer, stage.accumulator.build())
@@ -305,12 +308,7 @@ class Response:
         if self._outcome is not None:
             return False
         try:
-            for depth, stage in enumerate(self._stages):
-                if stage.error is not None:
-                    # Only those further out may recover from what a layer itself refuses.
-                    inner = self._stages[: depth + 1]
-                    self._recoveries = [r for r in self._recoveries if r.boundary not in inner]
-                    raise stage.error
+            self._raise_of_layers()
             batch = self._primed or await self._read()
             self._primed = []
             if self._outcome is not None:
@@ -322,6 +320,9 @@ class Response:
                 return True
             if not self._is_whole(self._stages[0].accumulator):
                 raise self._truncated()
+            for stage in self._stages:
+                stage.check_end()
+            self._raise_of_layers()
             if self._recoveries and await self._restarted(self._stages[0].accumulator.build()):
                 return True
         except BaseException as error:  # noqa: BLE001 - raised again by _fail
@@ -341,6 +342,14 @@ class Response:
         finally:
             await self._source.aclose()
         return False
+
+    def _raise_of_layers(self) -> None:
+        """What a layer's `map` raised; only those further out may recover from it."""
+        for depth, stage in enumerate(self._stages):
+            if stage.error is not None:
+                inner = self._stages[: depth + 1]
+                self._recoveries = [r for r in self._recoveries if r.boundary not in inner]
+                raise stage.error
 
     async def _read(self) -> list[StreamChunk]:
         source, limits = self._source, self._limits

@@ -50,6 +50,15 @@ class Stage:
                 add(chunk)
         return batch
 
+    def check_end(self) -> None:
+        """After a whole answer: it is an error if its end was not let through."""
+        if self.fn is not None and self.error is None and not self.accumulator.finished:
+            name = getattr(self.fn, "__qualname__", repr(self.fn))
+            self.error = TypeError(
+                f"what map() was given ({name}) let no chunk with a finish_reason pass: "
+                "does it return the chunk?"
+            )
+
     def tell(self, outcome: Outcome, problems: list[Exception]) -> None:
         """Call back whoever registered here; collect what they raise."""
         for callback in self.callbacks:

@@ -16,6 +16,7 @@ from scallion.exceptions import (
     StreamTruncatedError,
     TimeoutError,
 )
+from scallion.providers import fake
 from scallion.testing import ManualClock
 from scallion.types import ChunkChoice, Delta, StreamChunk
 from support.cancelling import at_every_await
@@ -714,6 +715,26 @@ async def test_a_guard_that_refuses_a_whole_answer_raises_at_once():
 
     with pytest.raises(PermissionError):
         Response.completed(answer(), request()).map(refuse)
+
+
+def forgets_to_return(chunk):
+    chunk.model = "another"
+
+
+def keeps_the_end_back(chunk):
+    return None if chunk.choices and chunk.choices[0].finish_reason else chunk
+
+
+@pytest.mark.parametrize("fn", [forgets_to_return, keeps_the_end_back])
+@pytest.mark.parametrize("mode", ["complete", "stream"])
+async def test_a_layer_that_loses_the_end_of_an_answer_is_told_so(fn, mode):
+    async def layer(request, call_next):
+        return (await call_next(request)).map(fn)
+
+    llm = build_pipeline([layer], provider=fake(["Hello there."]), model="fake/m")
+
+    with pytest.raises(TypeError, match=rf"{fn.__name__}.* let no chunk with a finish_reason pass"):
+        await (llm.complete("Hi") if mode == "complete" else llm.stream("Hi").collect())
 
 
 async def test_what_a_layer_wrote_on_the_answer_survives_a_rewriting_further_out():
