@@ -1,6 +1,6 @@
 """A provider with a bad half hour: a server whose answers depend on the minute, and its own books.
 
-Every request bears a tag (`x-attempt`); the books say for each what was sent for it: the usage, and
+Every request bears a tag in its body (`attempt`); the books say for each what was sent for it: the usage, and
 whether the answer was whole. A tenth of a second of real time is a while here: see `FastClock`.
 """
 
@@ -105,11 +105,12 @@ class Weather:
         how = draw.choices(list(weather), list(weather.values()))[0]
         usage = (draw.randrange(1, 5_000), draw.randrange(1, 900))
         style = request.path.split("/")[1]
-        streams = bool(json.loads(request.body).get("stream"))
+        said = json.loads(request.body)
+        streams = bool(said.get("stream"))
         reply = (_streamed if streams else _whole)(how, style, usage, draw)
         self.kinds[how] = self.kinds.get(how, 0) + 1
         whole = how in ("good", "tools", "slow", "huge", "many", "loris")
-        tag = request.headers["x-attempt"]
+        tag = said["attempt"]
         self.books.setdefault(tag, []).append(Told(usage, whole, how))
         named = {"x-request-id": tag, "request-id": tag}
         return replace(reply, headers={**dict(reply.headers), **named}) if reply.headers else reply
