@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scallion.stores._loops import PerLoop
@@ -87,15 +86,15 @@ class Queue:
         """Write what waits, and end."""
         self._closing = True
         worker, self._worker = self._worker, None
-        if worker is not None:
-            # The loop may have cancelled it already; what it had begun is begun anew.
-            worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await worker
         try:
             async with asyncio.timeout(PATIENCE):
+                if worker is not None:
+                    await asyncio.wait([worker])  # cancelled, it would begin its record anew
+                # Unless the loop's own end has cancelled it already: then that is done here.
                 await self._write_all()
         except TimeoutError:
+            if worker is not None:
+                worker.cancel()
             for waiting in self._records:
                 self._lost(waiting, TimeoutError("the event loop ended before it was written"))
             self._records.clear()

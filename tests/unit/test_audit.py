@@ -679,6 +679,24 @@ def test_a_sink_that_hangs_holds_up_the_loops_end_only_for_so_long(monkeypatch, 
     assert layer.lost == 1
 
 
+async def test_closing_lets_the_sink_end_what_it_has_begun():
+    begun, may_end = [], asyncio.Event()
+
+    async def sink(record):
+        begun.append(record["id"])
+        await may_end.wait()
+
+    llm = pipeline([audit(sink)])
+    await llm.complete("hello")
+    await settled(lambda: begun)
+    closing = asyncio.create_task(llm.aclose())
+    await asyncio.sleep(0)
+    may_end.set()
+    await closing
+
+    assert len(begun) == 1
+
+
 def test_records_come_from_several_threads_each_to_its_loops_queue():
     got = []
 
