@@ -15,6 +15,7 @@ from scallion.stores._protocol import MAX_AMOUNT, as_store
 from scallion.types import Usage
 
 from ._charge import charge_of
+from ._seldom import Seldom
 from ._worst_case import OUTPUT_LIMITS, as_sent, provider_of, stand_ins, worst_case
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from scallion.stores import Balance, Reservation, Store
 
     Money = Decimal | float | str
-    Per = Literal["pipeline", "tenant", "model"] | Callable[[Request], str]
+    Per = Literal["pipeline", "tenant", "model"] | Callable[[Request], str | None]
 
 NANO = Decimal(10) ** 9
 """Stores count in whole numbers: money in billionths of a dollar."""
@@ -72,6 +73,7 @@ def budget(
     prices: PriceTable | str | Path | None = None,
     name: str = "budget",
     hold: float = 3600.0,
+    on_error: Literal["raise", "pass"] = "raise",
     warn_at: Sequence[float] = (),
     on_warning: Callable[[str, float], object] | None = None,
 ) -> BudgetLayer:
@@ -93,8 +95,7 @@ def budget(
             or for each value of a function of the request.
         window: Seconds over which the limit holds, beginning anew at multiples of it (86 400 is a
             day in UTC); a `Window(seconds, sliding=True)` ends now, always. By default for ever.
-        store: Where the account is kept: `memory()`, `sqlite(path)` or `redis(url)`. If it fails,
-            the call fails.
+        store: Where the account is kept: `memory()`, `sqlite(path)` or `redis(url)`.
         unknown_price: What to do under a limit in US dollars if the price is not known: `"refuse"`,
             `"allow"` without counting it, or rates to assume (`{"input": 5, "output": 20}`, USD per
             million tokens).
@@ -104,6 +105,9 @@ def budget(
         name: The account's name in the store; budgets of one name in one store are one budget.
         hold: Seconds after which the reservation of a process that died is given back. More than
             the longest call takes.
+        on_error: What to do if the store fails or is slow: `"raise"` fails the call, before anything
+            is sent; `"pass"` lets it go on, uncounted, with a warning (logger `scallion`) once a
+            minute.
         warn_at: Fractions of a limit (0.8, …) that `on_warning` is called at, once for each key and
             window.
         on_warning: Called with the key and the fraction that spending has reached, when a call has
@@ -124,6 +128,8 @@ def budget(
         raise ValueError(f'unknown_price must be "refuse", "allow" or rates, not {unknown_price!r}')
     if not callable(per) and per not in ("pipeline", "tenant", "model"):
         raise ValueError(f'per must be "pipeline", "tenant", "model" or a function, not {per!r}')
+    if on_error not in ("raise", "pass"):
+        raise ValueError(f'on_error must be "raise" or "pass", not {on_error!r}')
     table = load_prices(prices)
     account = as_store(store)
     span = _window(window)
@@ -131,6 +137,7 @@ def budget(
     marks = sorted(warn_at)
     warned: dict[str, tuple[float, float | None]] = {}
     guard_key = object()
+    warn_failed = Seldom("budget(): the store %s failed, and calls go on uncounted: %s")
 
     def claims_on(key: str, amounts: Mapping[str, int]) -> dict[str, Claim]:
         return {
@@ -167,7 +174,13 @@ def budget(
         claims = claims_on(key, amounts)
         if not claims:
             return None
-        held = await account.reserve(*claims.values(), ttl=hold)
+        try:
+            held = await account.reserve(*claims.values(), ttl=hold)
+        except Exception as error:
+            if on_error == "raise":
+                raise
+            warn_failed(request.context.clock, account.url, error)
+            return None
         if isinstance(held, Refusal):
             short = next(unit for unit, claim in claims.items() if claim == held.claim)
             raise _refused(held, short, key, request)

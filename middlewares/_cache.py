@@ -21,9 +21,10 @@ from ._cache_layer import CacheLayer, CacheStats
 from ._cache_memory import Digests
 from ._cache_recording import Recordings
 from ._cache_refresh import Refreshes
-from ._cache_shelf import Seldom, Shelf, lists_itself
+from ._cache_shelf import Shelf, lists_itself
 from ._cache_tape import Recorder
 from ._cache_wishes import NO_WISHES, wishes_of
+from ._seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

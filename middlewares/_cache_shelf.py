@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from scallion.stores import Lease, follow
+
+from ._seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,22 +25,6 @@ FAILED: Final = b"failed"
 
 FAILED_FOR: Final = 1.0
 """Seconds: longer than the longest pause of those who look for an entry."""
-
-WARN_EVERY: Final = 60.0
-
-
-class Seldom:
-    """A warning (logger `scallion`) that is given once a minute, however often there is cause."""
-
-    def __init__(self, message: str) -> None:
-        self._message = message
-        self._warned_at = -math.inf
-
-    def __call__(self, clock: Clock, *arguments: object) -> None:
-        now = clock.now()
-        if now - self._warned_at >= WARN_EVERY:
-            self._warned_at = now
-            logging.getLogger("scallion").warning(self._message, *arguments)
 
 
 class Shelf:

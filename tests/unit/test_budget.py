@@ -365,6 +365,29 @@ async def test_a_store_that_fails_fails_the_call(prices):
     assert provider.asked == []
 
 
+async def test_a_store_that_fails_can_be_passed_over_with_a_warning_once_a_minute(prices, caplog):
+    store, provider, clock = memory(), Provider(), ManualClock(auto=True)
+    limit = budget(usd="0.0001", prices=prices, store=store, on_error="pass")
+    llm = build_pipeline([limit], provider=provider, model="m", clock=clock)
+
+    async def fail(*claims, ttl):
+        raise e.StoreError("unreachable")
+
+    with pytest.raises(e.BudgetExceededError):
+        await llm.complete("hi", max_tokens=1000)
+    store.reserve = fail
+    for _ in range(3):
+        await llm.complete("hi", max_tokens=1000)
+    await clock.advance(61)
+    await llm.complete("hi", max_tokens=1000)
+    assert [r.getMessage() for r in caplog.records] == [
+        "budget(): the store memory:// failed, and calls go on uncounted: unreachable"
+    ] * 2
+    assert len(provider.asked) == 4
+    with pytest.raises(ValueError, match="on_error must be"):
+        budget(usd=1, on_error="ignore")
+
+
 async def test_two_pipelines_with_one_store_and_name_share_a_budget(prices):
     store = memory()
     first = budget(usd="0.0012", store=store, prices=prices)
