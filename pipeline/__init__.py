@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from ._pipeline import Handler as Handler
     from ._pipeline import Middleware as Middleware
     from ._pipeline import Pipeline as Pipeline
-    from ._pipeline import ResponseStream as ResponseStream
     from ._pipeline import build_pipeline as build_pipeline
     from ._request import Attempt as Attempt
     from ._request import Context as Context
     from ._request import Request as Request
     from ._response import Response as Response
+    from ._response_stream import ResponseStream as ResponseStream
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ _HOME = {
     "Pipeline": "_pipeline",
     "Request": "_request",
     "Response": "_response",
-    "ResponseStream": "_pipeline",
+    "ResponseStream": "_response_stream",
     "build_pipeline": "_pipeline",
     "compat": "",
     "costs": "",

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._clock import Clock
+from ._compose import as_layers, bind, check_handler, drawn, name_of
 from ._layer import Layer
 from ._limits import call_limit, what_ended
 from ._opened import keep_one, note
 from ._order import OrderWarning, asked_twice, complaints
 from ._request import Attempt, Context, Request, as_messages
 from ._response import Response
+from ._response_stream import ResponseStream
 from ._secrets import hide_params
-from .exceptions import InvalidRequestError, LLMClientError, StreamInterruptedError
+from .exceptions import InvalidRequestError, LLMClientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
     from ._sync import SyncPipeline
-    from .types import Message, ModelResponse, StreamChunk
+    from .types import Message, ModelResponse
 
 Handler = Callable[[Request], Awaitable[Response]]
 """Answers a request: a provider, the rest of the onion, or a whole pipeline."""
@@ -57,7 +58,7 @@ def build_pipeline(
     """
     if order not in ("warn", "error", "off"):
         raise ValueError(f'order must be "warn", "error" or "off", not {order!r}')
-    middlewares = _as_layers(middlewares)
+    middlewares = as_layers(middlewares)
     if order != "off":
         for complaint in complaints(middlewares):
             if order == "error":
@@ -115,22 +116,22 @@ class Pipeline:
         model: str | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.middlewares = _as_layers(middlewares)
+        self.middlewares = as_layers(middlewares)
         if provider is None:
             from .providers import auto
 
             provider = auto()
-        _check_handler(provider)
+        check_handler(provider)
         self._order: Literal["warn", "error", "off"] = "warn"
         self.provider: Handler = provider
         self.model = model
         self._clock = clock or Clock()
         chain: Handler = self._ask_provider
         for middleware in reversed(self.middlewares):
-            chain = _bind(middleware, chain)
+            chain = bind(middleware, chain)
         for entry in self.middlewares[1:]:
             if isinstance(entry, Layer) and entry.edge is not None:
-                chain = _bind(entry.edge, chain)
+                chain = bind(entry.edge, chain)
         self._chain = chain
         self._observers = tuple(
             entry.observe
@@ -253,9 +254,9 @@ class Pipeline:
         return _rebuild, (self.middlewares, self.provider, self.model)
 
     def __repr__(self) -> str:
-        lines = [_drawn(part) for part in (*self.middlewares, self.provider)]
-        drawn = [f"{'│ ' * depth}{name}" for depth, name in enumerate(lines)]
-        return "\n".join([f"Pipeline(model={self.model!r})", *drawn])
+        lines = [drawn(part) for part in (*self.middlewares, self.provider)]
+        onion = [f"{'│ ' * depth}{name}" for depth, name in enumerate(lines)]
+        return "\n".join([f"Pipeline(model={self.model!r})", *onion])
 
     def _request(
         self,
@@ -313,7 +314,7 @@ class Pipeline:
         watchers = await request.admit() if request.guards else ()
         attempt = Attempt(
             model=request.model,
-            provider=getattr(handler, "name", None) or _name_of(handler),
+            provider=getattr(handler, "name", None) or name_of(handler),
             stream=request.stream,
             started_at=context.clock.time(),
             began=context.clock.now(),
@@ -331,7 +332,7 @@ class Pipeline:
                 attempt.provider = name_for(request.model)
             response = await handler(request)
             if not isinstance(response, Response):
-                raise TypeError(f"{_name_of(handler)} returned {response!r}, not a Response")
+                raise TypeError(f"{name_of(handler)} returned {response!r}, not a Response")
             note(response)
             if response.record(attempt):
                 pass
@@ -360,175 +361,5 @@ class Pipeline:
             asking.context = None  # tasks that the handler has started may outlive the call
 
 
-class ResponseStream:
-    """A streamed answer: an async context manager, and an async iterator of `StreamChunk`.
-
-    With `async with`, the connection is released at the end of the block whatever happens. Without
-    it, it is released at the end of the stream, or when this object is dropped.
-    """
-
-    def __init__(self, pipeline: Pipeline, request: Request) -> None:
-        self._pipeline = pipeline
-        self._request = request
-        self._response: Response | None = None
-        self._opening = False
-        self._failure: Exception | None = None
-
-    async def __aenter__(self) -> Self:
-        await self._open()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    def __anext__(self) -> Awaitable[StreamChunk]:
-        # Not a coroutine of its own: this runs for every chunk.
-        response = self._response
-        return self._first() if response is None else response.__anext__()
-
-    async def _first(self) -> StreamChunk:
-        return await (await self._open()).__anext__()
-
-    async def next_chunks(self) -> list[StreamChunk]:
-        """The next chunks, as many as are there without waiting again; none at the end."""
-        return await (self._response or await self._open()).next_chunks()
-
-    async def collect(self) -> ModelResponse:
-        """Read to the end, and return the whole answer."""
-        return await (self._response or await self._open()).collect()
-
-    async def aclose(self) -> None:
-        """Stop here. Does nothing at the end of the stream."""
-        if self._response is not None:
-            await self._response.aclose()
-
-    @property
-    def response(self) -> Response | None:
-        """The Response underneath, once something was sent."""
-        return self._response
-
-    @property
-    def result(self) -> ModelResponse:
-        """The accumulated answer once the stream has ended: a partial one if it broke off.
-
-        Raises:
-            RuntimeError: it has not ended yet.
-        """
-        outcome = self._response.outcome if self._response is not None else None
-        if outcome is None or outcome.response is None:
-            if self._failure is not None:
-                raise RuntimeError("the call failed before any content") from self._failure
-            raise RuntimeError("the stream has not ended: iterate to its end, or await collect()")
-        return outcome.response
-
-    async def _open(self) -> Response:
-        if self._failure is not None:
-            raise self._failure
-        if self._response is None:
-            if self._opening:
-                raise RuntimeError("another task is opening this stream: one stream, one reader")
-            self._opening = True
-            try:
-                self._response = await self._pipeline.send(self._request)
-            except Exception as failure:
-                self._failure = failure
-                raise
-            except BaseException:
-                # Who reads on, as heartbeats around each read do, must not send it once more.
-                self._failure = StreamInterruptedError("the stream was cancelled before it began")
-                raise
-            finally:
-                self._opening = False
-        return self._response
-
-
 def _rebuild(middlewares: tuple[Middleware, ...], provider: Handler, model: str | None) -> Pipeline:
     return Pipeline(middlewares, provider=provider, model=model)
-
-
-def _as_layers(middlewares: Iterable[Middleware]) -> tuple[Middleware, ...]:
-    if callable(middlewares) or isinstance(middlewares, (str, bytes)):
-        raise TypeError(f"middlewares must be a list of middlewares, not {middlewares!r}")
-    layers = tuple(middlewares)  # before they are checked: it may be a generator
-    for position, middleware in enumerate(layers):
-        _check_middleware(middleware, position)
-    return layers
-
-
-def _bind(entry: Middleware, call_next: Handler) -> Handler:
-    # Our own layers are called without the object around them: a call through it costs as much
-    # again.
-    middleware = entry.run if isinstance(entry, Layer) else entry
-
-    async def layer(request: Request) -> Response:
-        response = await middleware(request, call_next)
-        if response.__class__ is not Response:
-            raise TypeError(
-                f"{_name_of(entry)} returned {response!r}: "
-                "a middleware returns the Response that call_next returned"
-            )
-        return response
-
-    # For layers further out that have to know what answers behind them, like cache().
-    layer.further_in = (entry, *getattr(call_next, "further_in", ()))  # type: ignore[attr-defined]
-    return layer
-
-
-def _check_middleware(entry: object, position: int) -> None:
-    where = f"middlewares[{position}] ({_name_of(entry)})"
-    if not callable(entry):
-        raise TypeError(f"{where} is not callable: a middleware is an async function")
-    if not _is_async(entry):
-        hint = f": did you mean {_name_of(entry)}()?" if _takes_no_positionals(entry) else ""
-        raise TypeError(f"{where} is not an async function of (request, call_next){hint}")
-    try:
-        inspect.signature(entry).bind("request", "call_next")
-    except ValueError:
-        pass  # no signature to be had
-    except TypeError as error:
-        raise TypeError(f"{where} must take (request, call_next): {error}") from None
-
-
-def _check_handler(provider: object) -> None:
-    if not callable(provider) or not _is_async(provider):
-        hint = f": did you mean {_name_of(provider)}()?" if inspect.isfunction(provider) else ""
-        if isinstance(provider, str):
-            hint = f": {provider!r} is a name; pass scallion.providers.openai(), anthropic(), …"
-        elif type(provider).__module__.partition(".")[0] in ("openai", "anthropic"):
-            name = type(provider).__module__.partition(".")[0]
-            hint = f": hand the SDK's client to scallion.providers.{name}(client=…)"
-        raise TypeError(
-            f"provider ({_name_of(provider)}) is not an async function from Request to Response"
-            f"{hint}"
-        )
-
-
-def _is_async(entry: object) -> bool:
-    return inspect.iscoroutinefunction(entry) or (
-        not inspect.isclass(entry) and inspect.iscoroutinefunction(getattr(entry, "__call__", None))  # noqa: B004
-    )
-
-
-def _takes_no_positionals(entry: Callable[..., object]) -> bool:
-    """Whether this looks like one of our factories, forgotten to be called."""
-    try:
-        parameters = inspect.signature(entry).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return not any(
-        p.kind is p.POSITIONAL_ONLY or (p.kind is p.POSITIONAL_OR_KEYWORD and p.name == "request")
-        for p in parameters
-    )
-
-
-def _drawn(part: object) -> str:
-    plain = inspect.isfunction(part) or type(part).__repr__ is object.__repr__
-    return _name_of(part) if plain else repr(part)
-
-
-def _name_of(entry: object) -> str:
-    name = getattr(entry, "__name__", None) or getattr(entry, "name", None)
-    return name if isinstance(name, str) else type(entry).__name__

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from typing import Self
 
-    from ._pipeline import Pipeline, ResponseStream
+    from ._pipeline import Pipeline
+    from ._response_stream import ResponseStream
     from .types import Message, ModelResponse, StreamChunk
 
 T = TypeVar("T")

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     from scallion._clock import Clock
     from scallion._outcome import Outcome
-    from scallion._pipeline import Handler, ResponseStream
+    from scallion._pipeline import Handler
     from scallion._request import Request
     from scallion._response import Response
+    from scallion._response_stream import ResponseStream
     from scallion.types import Message, ModelResponse
 
 __all__ = ["ModelRouter"]

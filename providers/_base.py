@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from scallion._models import ModelInfo
-    from scallion._pipeline import ResponseStream
     from scallion._request import Request
     from scallion._response import Response
+    from scallion._response_stream import ResponseStream
     from scallion.types import Message, ModelResponse
 
 

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from scallion._clock import Clock
-    from scallion._pipeline import Handler, Middleware, ResponseStream
+    from scallion._pipeline import Handler, Middleware
     from scallion._request import Request
     from scallion._response import Response
+    from scallion._response_stream import ResponseStream
     from scallion.types import Message, ModelResponse, StreamChunk
 
     from ._pool import Deployment

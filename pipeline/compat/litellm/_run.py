@@ -28,7 +28,8 @@ from .types.utils import ModelResponse, ModelResponseStream, Usage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from scallion._pipeline import Handler, ResponseStream
+    from scallion._pipeline import Handler
+    from scallion._response_stream import ResponseStream
     from scallion._sync import SyncStream
     from scallion.types import ModelResponse as Answer
 
