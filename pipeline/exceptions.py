@@ -132,6 +132,7 @@ class ProviderError(LLMClientError):
         retry_after: float | None = None,
         retryable: bool | None = None,
         body: Any = None,
+        partial: ModelResponse | None = None,
     ) -> None:
         super().__init__(message)
         self.provider = provider
@@ -142,6 +143,7 @@ class ProviderError(LLMClientError):
         self.retry_after = retry_after
         self.retryable = self._retryable if retryable is None else retryable
         self.body = body
+        self.partial = partial
 
     def __str__(self) -> str:
         whom = asked(self.provider, self.model)
@@ -199,17 +201,9 @@ class TimeoutError(ProviderError, builtins.TimeoutError):
 
     _retryable = True
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        limit: str | None = None,
-        partial: ModelResponse | None = None,
-        **particulars: Any,
-    ) -> None:
+    def __init__(self, message: str, *, limit: str | None = None, **particulars: Any) -> None:
         super().__init__(message, **particulars)
         self.limit = limit
-        self.partial = partial
 
 
 class ConnectionError(ProviderError, builtins.ConnectionError):
@@ -237,12 +231,6 @@ class MalformedResponseError(ProviderError):
 
     _retryable = True
 
-    def __init__(
-        self, message: str, *, partial: ModelResponse | None = None, **particulars: Any
-    ) -> None:
-        super().__init__(message, **particulars)
-        self.partial = partial
-
 
 class StreamError(ProviderError):
     """A stream broke.
@@ -252,12 +240,7 @@ class StreamError(ProviderError):
     """
 
     _retryable = True
-
-    def __init__(
-        self, message: str, *, partial: ModelResponse | None = None, **particulars: Any
-    ) -> None:
-        super().__init__(message, **particulars)
-        self.partial = partial
+    partial: ModelResponse  # the Response that broke sees to it
 
 
 class StreamTruncatedError(StreamError):

@@ -6,12 +6,17 @@ readable as attributes, and come back out of `to_dict()`; `raw` is the provider'
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from msgspec import field
 
 from ._model import Model, Own
+
+if TYPE_CHECKING:
+    from .costs import Cost
+else:
+    Cost = Any  # it is set by the `cost()` middleware, and never decoded
 
 __all__ = [
     "Choice",
@@ -160,7 +165,7 @@ class ModelResponse(Model):
 
     provider: Own[str | None] = field(default=None, name="@provider")
     request_id: Own[str | None] = field(default=None, name="@request_id")
-    cost: Own[Any] = field(default=None, name="@cost")
+    cost: Own[Cost | None] = field(default=None, name="@cost")
     cached: Own[bool] = field(default=False, name="@cached")
     body: Own[bytes | None] = field(default=None, name="@body")
 
