@@ -88,6 +88,8 @@ _ELSEWHERE = {
     "caching": "put cache() into the pipeline's layers",
 }
 
+_NOT_GIVEN = frozenset({"NotGiven", "Omit"})
+
 
 class _Asking:
     """A handler that is being asked, and whether it has asked a further pipeline for this call."""
@@ -122,6 +124,8 @@ class Pipeline:
 
             provider = auto()
         check_handler(provider)
+        if model is not None and (not isinstance(model, str) or not model):
+            raise TypeError(f"model must be a name, not {model!r}")
         self._order: Literal["warn", "error", "off"] = "warn"
         self.provider: Handler = provider
         self.model = model
@@ -273,8 +277,9 @@ class Pipeline:
             raise TypeError(f"{name}= is not a parameter of a call: {_ELSEWHERE[name]}")
         if metadata is not None and not isinstance(metadata, Mapping):
             raise InvalidRequestError(f"metadata must be a mapping, not {metadata!r}")
-        if model is not None and not isinstance(model, str):
-            raise InvalidRequestError(f"model must be a name, not {model!r}")
+        for what, given in (("model", model), ("tenant", tenant)):
+            if given is not None and (not isinstance(given, str) or not given):
+                raise InvalidRequestError(f"{what} must be a name, not {given!r}")
         context = Context(metadata=metadata, tenant=tenant, clock=self._clock)
         if deadline is not None:
             # The comparison is also false of NaN.
@@ -283,10 +288,14 @@ class Pipeline:
                     f"deadline is {deadline!r}: pass seconds from now, above 0"
                 )
             context.deadline = context.started + deadline
-        # As in the SDKs, None means "not given".
-        given = {name: value for name, value in params.items() if value is not None}
+        # None means "not given", and so do the SDKs' own marks for that.
+        said = {
+            name: value
+            for name, value in params.items()
+            if value is not None and type(value).__name__ not in _NOT_GIVEN
+        }
         return Request(
-            model or self.model, as_messages(messages), given, stream, context, self.provider
+            model or self.model, as_messages(messages), said, stream, context, self.provider
         )
 
     async def _send(self, request: Request) -> Response:

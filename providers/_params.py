@@ -13,8 +13,8 @@ from typing import Any
 
 from scallion._secrets import HOLDERS, LeftBehind
 
-# Parameters of the call, not of the body.
-OURS = frozenset({"extra_body", "extra_headers", "extra_query", "timeout"})
+# Parameters of the call, not of the body: some for a layer that may not be there.
+OURS = frozenset({"cache", "extra_body", "extra_headers", "extra_query", "timeout"})
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, "token"
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")

@@ -75,10 +75,11 @@ async def read(stream):
 # ------------------------------------------------------------------------------ what is sent
 
 
-async def test_the_callers_labels_are_not_sent(upstream, api, llm):
+async def test_what_is_meant_for_layers_is_not_sent(upstream, api, llm):
     upstream.enqueue(api.whole("Hi"))
 
-    await llm.complete("hello", tenant="acme", metadata={"job": 1}, deadline=30)
+    here = {"tenant": "acme", "metadata": {"job": 1}, "deadline": 30, "cache": {"no_cache": True}}
+    await llm.complete("hello", **here)
 
     assert set(upstream.requests[0].json) <= {"model", "messages", "max_tokens"}
 

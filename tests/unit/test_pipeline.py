@@ -5,6 +5,8 @@ import gc
 import pickle
 import weakref
 
+import anthropic
+import openai
 import pytest
 from openai import AsyncOpenAI
 
@@ -19,7 +21,7 @@ from scallion.exceptions import (
 from scallion.middlewares import budget, cache, cost
 from scallion.middlewares import retry as real_retry
 from scallion.providers import fake
-from scallion.testing import ManualClock
+from scallion.testing import ManualClock, ScriptedProvider
 from scallion.types import Message, StreamChunk
 from support.chunks import ROLE, Source, answer, words
 
@@ -398,6 +400,21 @@ async def test_bad_messages_are_refused_with_their_position(messages, complaint)
         await build_pipeline(provider=fake(), model="m").complete(messages)
 
 
+@pytest.mark.parametrize("model", [3, "", ["gpt-4o"]])
+def test_a_pipelines_model_is_checked_when_it_is_built(model):
+    with pytest.raises(TypeError, match="model must be a name"):
+        build_pipeline(provider=fake(), model=model)
+
+
+@pytest.mark.parametrize("mark", [openai.NOT_GIVEN, openai.omit, anthropic.NOT_GIVEN, None])
+async def test_what_an_sdk_takes_for_not_given_is_not_given(mark):
+    provider = ScriptedProvider("Hi")
+
+    await build_pipeline(provider=provider, model="m").complete("hi", temperature=mark, seed=0)
+
+    assert dict(provider.requests[0].params) == {"seed": 0}
+
+
 async def test_a_call_without_a_model_says_what_to_do():
     with pytest.raises(InvalidRequestError, match="pass model="):
         await build_pipeline(provider=fake()).complete("hi")
@@ -407,6 +424,8 @@ async def test_a_call_without_a_model_says_what_to_do():
     ("arguments", "complaint"),
     [
         ({"model": 5}, "model must be a name"),
+        ({"model": ""}, "model must be a name"),
+        ({"tenant": ["a"]}, "tenant must be a name"),
         ({"metadata": "team=red"}, "metadata must be a mapping"),
         ({"deadline": 0}, "pass seconds from now"),
         ({"deadline": -1.0}, "pass seconds from now"),
