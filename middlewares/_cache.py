@@ -240,8 +240,9 @@ def cache(
         """What makes the entry of a response, once it has ended."""
         if shown is None:
             return entry_for
-        recorder = Recorder(response, timing=timing or not lists_itself(shelf.store))
-        return lambda outcome: entry_for(outcome, shown, recorder.tape())
+        timed = not lists_itself(shelf.store)  # or a file would be another one each time
+        recorder = Recorder(response, timing=timing or timed)
+        return lambda outcome: entry_for(outcome, shown, recorder.tape(), timed=timed)
 
     def put(
         name: str, entry: Entry | None, lease: Lease | None, clock: Clock, *, failed: bool = False

@@ -32,8 +32,7 @@ class Entry(Struct, omit_defaults=True):
 
     Attributes:
         answer: The answer's JSON.
-        at: When it was given, in seconds since the epoch. Recordings have none: it does not matter
-            there, and would be another one each time.
+        at: When it was given, in seconds since the epoch. A cassette has no times.
         provider: Who gave it.
         request_id: The provider's id of the request that was answered.
         request: The canonical request, where calls are recorded.
@@ -54,7 +53,11 @@ def envelope(compress: Any, cipher: Cipher | None) -> Envelope[Entry]:
 
 
 def entry_for(
-    outcome: Outcome, recorded: dict[str, Any] | None = None, tape: Tape | None = None
+    outcome: Outcome,
+    recorded: dict[str, Any] | None = None,
+    tape: Tape | None = None,
+    *,
+    timed: bool = True,
 ) -> Entry | None:
     """The entry of a call that has ended, or `None` if it left nothing to be kept.
 
@@ -72,7 +75,7 @@ def entry_for(
         tape = None  # its chunks may have the secret in pieces, in which nobody would see it
     return Entry(
         answer=msgspec.Raw(encoded),
-        at=outcome.request.context.clock.time() if recorded is None else 0.0,
+        at=outcome.request.context.clock.time() if timed else 0.0,
         provider=answer.provider,
         request_id=answer.request_id,
         request=recorded,
