@@ -57,7 +57,7 @@ _SPECIFIC: dict[str, type[ProviderError]] = {
 # Waiting does not help: the account has to be topped up.
 _USED_UP = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error",
-     "contract_spend_limit_reached", "enforced_spend_limit_reached"}
+     "contract_spend_limit_reached", "enforced_spend_limit_reached", "exceeded_current_quota_error"}
 )  # fmt: skip
 
 _STATUS: dict[int, type[ProviderError]] = {

@@ -44,6 +44,12 @@ def openrouter_error(code, **metadata):
         (422, {"detail": "wrong"}, "InvalidRequestError", False),
         (429, openai_error("rate_limit_exceeded", "tokens"), "RateLimitError", True),
         (429, openai_error("insufficient_quota", "insufficient_quota"), "RateLimitError", False),
+        (
+            429,
+            openai_error(None, "exceeded_current_quota_error"),
+            "RateLimitError",
+            False,
+        ),  # Moonshot
         (429, anthropic_error("rate_limit_error"), "RateLimitError", True),
         (500, anthropic_error("api_error"), "ServerError", True),
         (500, anthropic_error("overloaded_error"), "OverloadedError", True),
