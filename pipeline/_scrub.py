@@ -57,14 +57,18 @@ class Scrubber:
     """
 
     def __init__(self, secrets: Iterable[Any]) -> None:
-        known: set[str] = set()
+        self._known: list[str] = []
+        self._learn(secrets)
+        # An error and those it came from have the same texts, and those may be long.
+        self._cleansed: dict[str, str] = {}
+
+    def _learn(self, secrets: Iterable[Any]) -> None:
+        known = set(self._known)
         for secret in secrets:
             if isinstance(secret, str):
                 known.update(_forms_of(plain(secret)))
         # One may be a part of another.
         self._known = sorted((s for s in known if len(s) >= SHORTEST), key=len, reverse=True)
-        # An error and those it came from have the same texts, and those may be long.
-        self._cleansed: dict[str, str] = {}
 
     def text(self, text: str) -> str:
         """`text` without them."""
@@ -128,26 +132,34 @@ class Scrubber:
     def _named(self, name: str, value: Any, depth: int) -> Any:
         return MASK if value and is_secret(name) else self.value(value, depth + 1)
 
-    def error(self, error: BaseException) -> None:
-        """An error, what it came from, and the frames below: they keep their places only."""
-        try:
-            self._error(error)
-        finally:
-            self._cleansed.clear()
+    def error(self, error: BaseException, handled: BaseException | None) -> None:
+        """An error, what it came from, and the frames below: they keep their places only.
 
-    def _error(self, error: BaseException) -> None:
-        for each in _family(error):
+        Args:
+            handled: What was being handled already when the call began. It is the caller's own, and
+                so are its frames: those may be of other tasks, which clearing would end.
+        """
+        family = list(_family(error, handled))
+        for each in family:
+            # What was sent has the tokens, too, that an SDK gets by itself.
+            self._learn(secrets_sent(vars(each).get("request") or vars(each).get("_request")))
+        for each in family:
             traceback.clear_frames(each.__traceback__)
-            args = self.value(each.args)
-            if args != each.args:
-                each.args = args
-            ours = isinstance(each, LLMClientError)
-            for name in _TEXTS if ours else tuple(vars(each)):
-                value = vars(each).get(name)
-                cleansed = self.value(value)
-                if cleansed is not value:
-                    with suppress(AttributeError, TypeError):
-                        setattr(each, name, cleansed)
+            self.texts(each)
+        self._cleansed.clear()
+
+    def texts(self, error: BaseException) -> None:
+        """What an error says, and what it holds."""
+        args = self.value(error.args)
+        if args != error.args:
+            error.args = args
+        ours = isinstance(error, LLMClientError)
+        for name in _TEXTS if ours else tuple(vars(error)):
+            value = vars(error).get(name)
+            cleansed = self.value(value)
+            if cleansed is not value:
+                with suppress(AttributeError, TypeError):
+                    setattr(error, name, cleansed)
 
     def _without_start(self, text: str) -> str:
         """An excerpt may have been cut in the middle of one."""
@@ -179,6 +191,14 @@ class Scrubber:
         )
 
 
+def secrets_sent(request: Any) -> list[str]:
+    """The secrets in the headers of an HTTP client's request."""
+    headers = getattr(request, "headers", None)
+    if not isinstance(headers, Mapping):
+        return []
+    return [value for name, value in headers.items() if is_secret(str(name))]
+
+
 def _unless_a_word(found: re.Match[str]) -> str:
     name = found[1]
     return MASK if name is None or any(map(str.isdecimal, name)) else found[0]
@@ -203,9 +223,9 @@ def _forms_of(secret: str) -> Iterator[str]:
             yield _ESCAPE.sub(lambda found: found[0].lower(), escaped)
 
 
-def _family(error: BaseException) -> Iterator[BaseException]:
+def _family(error: BaseException, but: BaseException | None) -> Iterator[BaseException]:
     """An error with its causes, contexts and members."""
-    seen: set[int] = set()
+    seen = {id(but)}
     waiting: list[BaseException | None] = [error]
     while waiting:
         each = waiting.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,6 +34,15 @@ class _Counted(msgspec.Struct):
 
 async def asked(client: AnthropicClient, request: Request) -> int:
     """Anthropic's count: the body that `complete` would send goes to `/count_tokens` beside it."""
+    handled = sys.exception()
+    try:
+        return await _asked(client, request)
+    except BaseException as error:
+        client.cleanse(error, request, handled)
+        raise
+
+
+async def _asked(client: AnthropicClient, request: Request) -> int:
     if request.model is None:
         raise client.invalid("a request without a model cannot be counted", request)
     try:

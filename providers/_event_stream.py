@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,6 +51,7 @@ class EventStream:
         max_event_bytes: int,
         on_error: Callable[[Exception], ProviderError],
         on_other: Callable[[bytes], ProviderError],
+        cleanse: Callable[[BaseException, BaseException | None], None],
     ) -> None:
         self.ended = False
         self.sealed = False
@@ -59,6 +61,7 @@ class EventStream:
         self._parser = SSEParser(max_event_bytes)
         self._on_error = on_error
         self._on_other = on_other
+        self._cleanse = cleanse
         self._head: bytes | None = b""  # until the first event: what came instead of one
         self._held: Exception | None = None
         self._at_eof = False
@@ -67,6 +70,14 @@ class EventStream:
 
     async def read(self) -> list[StreamChunk]:
         """The chunks of the next bytes that come; empty at the end."""
+        handled = sys.exception()
+        try:
+            return await self._read()
+        except BaseException as error:
+            self._cleanse(error, handled)
+            raise
+
+    async def _read(self) -> list[StreamChunk]:
         chunks: list[StreamChunk] = []
         while not chunks and not self.ended:
             if self._held is not None:

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from scallion._accumulate import BROKEN_OFF, accumulate
 from scallion._response import Response
-from scallion._scrub import Scrubber
+from scallion._scrub import Scrubber, secrets_sent
 from scallion._secrets import (
     HOLDERS,
     LeftBehind,
@@ -259,10 +259,11 @@ class SDKClient(BaseLLMClient):
 
     async def __call__(self, request: Request) -> Response:
         """Send one request. The Response is not yet committed; the pipeline does that."""
+        handled = sys.exception()
         try:
             return await self._ask(request)
-        except Exception as error:
-            self._scrubber(request).error(error)
+        except BaseException as error:
+            self.cleanse(error, request, handled)
             raise
 
     async def _ask(self, request: Request) -> Response:
@@ -420,6 +421,7 @@ class SDKClient(BaseLLMClient):
             max_event_bytes=self.config.max_event_bytes,
             on_error=lambda error: self.failed(error, request, http),
             on_other=lambda content: self._no_stream(content, content_type),
+            cleanse=lambda error, handled: self.cleanse(error, request, handled),
         )
 
     def _no_stream(self, content: bytes, content_type: str) -> ProviderError:
@@ -463,15 +465,17 @@ class SDKClient(BaseLLMClient):
         failure.model = failure.model or request.model
         if http is not None:
             failure.request_id = failure.request_id or request_id_of(http.headers)
-        # What was sent has the tokens, too, that an SDK gets by itself.
-        scrubber = self._scrubber(
-            request, vars(error).get("request"), getattr(http, "_request", None)
-        )
-        scrubber.error(error)
-        scrubber.error(failure)
+        sent = vars(error).get("request") or getattr(http, "_request", None)
+        self._scrubber(request, sent).texts(failure)
         return failure
 
-    def _scrubber(self, request: Request | None = None, *sent: Any) -> Scrubber:
+    def cleanse(
+        self, error: BaseException, request: Request | None, handled: BaseException | None
+    ) -> None:
+        """Take secrets out of what leaves the adapter. `handled`: see `Scrubber.error`."""
+        self._scrubber(request).error(error, handled)
+
+    def _scrubber(self, request: Request | None, sent: Any = None) -> Scrubber:
         """Some servers quote the key that they refuse, and HTTP clients the URL with a password."""
         config = self.config
         secrets: list[Any] = [config.api_key, os.environ.get(self.key_variable)]
@@ -481,13 +485,12 @@ class SDKClient(BaseLLMClient):
             secrets += [getattr(client, name, None) for name in _CLIENT_SECRETS]
             for name in ("_custom_headers", "_custom_query"):
                 held.append(hidden(name, getattr(client, name, None)))
-        held += [hidden("headers", getattr(each, "headers", None)) for each in sent]
         for each in held:
             if isinstance(each, dict):
                 secrets += [value for value in each.values() if isinstance(value, Secret)]
         with suppress(ValueError):  # not a URL at all, which is then what the failure says
             secrets.append(without_credentials(self.address() or "")[1])
-        return Scrubber(secrets)
+        return Scrubber([*secrets, *secrets_sent(sent)])
 
     def _takes_bytes(self, client: Any) -> bool:
         if self._given_client is None:
@@ -524,12 +527,13 @@ class SDKClient(BaseLLMClient):
         keep_out_of_logs()
         if (address := self.address()) and self.config.base_url is None:
             _check_address(self.address_variable, address)
+        handled = sys.exception()
         try:
             return self.make_client()
         except ProviderError:
             raise
         except Exception as error:
-            self._scrubber().error(error)
+            self.cleanse(error, None, handled)
             if not self.config.api_key and _has_no_key(error):
                 raise self.missing_key() from error
             raise InvalidRequestError(

@@ -47,6 +47,8 @@ from scallion.stores import cassette, memory, redis, sqlite
 from scallion.testing import ManualClock
 from support.upstream import (
     CUT,
+    HANG,
+    SILENCE,
     Received,
     Reply,
     Upstream,
@@ -415,6 +417,84 @@ async def test_no_error_of_a_server_that_cannot_be_reached_shows_it(place, provi
     for way, text in shown_in_every_way(caught).items():
         assert seen(text) is None, way
     await closed(provider)
+
+
+@pytest.mark.parametrize(
+    ("mode", "reply"),
+    [("complete", SILENCE), ("stream", SILENCE), ("stream", completion_stream("Hel", HANG))],
+    ids=["complete", "stream", "half a stream"],
+)
+async def test_no_call_that_is_cancelled_shows_it(upstream, place, provider_at, mode, reply):
+    upstream.default = reply
+    provider = provider_at(upstream.url)
+    llm = build_pipeline(provider=provider, model="m")
+    caught: list[BaseException] = []
+
+    async def ask(params):
+        try:
+            async with asyncio.timeout(None) as limit:
+                limits.append(limit)
+                await (
+                    llm.complete("hello", **params)
+                    if mode == "complete"
+                    else llm.stream("hello", **params).collect()
+                )
+        except TimeoutError as error:  # with the cancellation as its cause, and all its frames
+            caught.append(error)
+
+    limits: list[asyncio.Timeout] = []
+    task = asyncio.create_task(ask(place.params))
+    while not upstream.count:  # noqa: ASYNC110 - the server tells nobody
+        await asyncio.sleep(0.001)
+    for _ in range(5):
+        await asyncio.sleep(0.001)
+    limits[0].reschedule(0)
+    await task
+
+    failure = caught[0]
+    assert isinstance(failure.__cause__, asyncio.CancelledError)
+    # Without the frame of `ask`, which knows the parameters.
+    failure.__cause__.__traceback__ = failure.__cause__.__traceback__.tb_next
+    failure.with_traceback(None)
+    for way, text in shown_in_every_way(failure).items():
+        assert seen(text) is None, way
+    await closed(provider)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "reply",
+    [error(401), Reply.whole(b"x"), completion_stream("Hel", CUT)],
+    ids=["refused", "malformed", "cut"],
+)
+async def test_what_was_handled_when_a_call_began_is_left_as_it_was(upstream, mode, reply):
+    upstream.default = reply
+    shared = ValueError(CANARY)
+    event = asyncio.Event()
+
+    async def wait_in_the_handler():
+        try:
+            raise shared
+        except ValueError:
+            await event.wait()
+            return "done"
+
+    waiting = asyncio.create_task(wait_in_the_handler())
+    await asyncio.sleep(0)
+    async with openai(api_key=CANARY, base_url=f"{upstream.url}/v1") as provider:
+        llm = build_pipeline(provider=provider, model="m")
+        try:
+            raise shared
+        except ValueError:
+            with pytest.raises(LLMClientError):
+                await (
+                    llm.complete("hello") if mode == "complete" else llm.stream("hello").collect()
+                )
+    event.set()
+
+    # Clearing the frame of another task that waits would end that task.
+    assert await waiting == "done"
+    assert shared.args == (CANARY,)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # aiohttp's, of its own proxy_auth
