@@ -98,6 +98,8 @@ _NO_CODE_FOR_CONTEXT = re.compile(
     r"|'max_tokens' or 'max_completion_tokens' is too large: \d+\. this model's maximum context"
     r"|you passed \d+ input tokens and requested"  # vLLM
     r"|prompt contains \d+ tokens.* too large"  # Mistral
+    r"|cannot truncate prompt with n_keep|trying to keep the first \d+ tokens when"  # LM Studio
+    r"|the number of tokens to keep from the initial prompt is|context size has been exceeded"
     r"|litellm\.ContextWindowExceededError:",  # LiteLLM's proxy
     re.IGNORECASE,
 )

@@ -132,6 +132,10 @@ def test_status_code_and_type_decide_and_never_the_wording(status, payload, expe
         ),
         "The prompt is too long: 209126, model maximum context length: 131071",
         "Prompt contains 72584 tokens, too large for model with 32768 maximum context length",
+        "Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)",
+        "Trying to keep the first 111490 tokens when context the overflows. However, the model is",
+        "The number of tokens to keep from the initial prompt is greater than the context length.",
+        "Context size has been exceeded.",
         "litellm.ContextWindowExceededError: litellm.BadRequestError: no",
     ],
 )
