@@ -38,7 +38,7 @@ async def asked(client: AnthropicClient, request: Request) -> int:
     try:
         return await _asked(client, request)
     except BaseException as error:
-        client.cleanse(error, request, handled)
+        client._cleanse(error, request, handled)
         raise
 
 

@@ -263,7 +263,7 @@ class SDKClient(BaseLLMClient):
         try:
             return await self._ask(request)
         except BaseException as error:
-            self.cleanse(error, request, handled)
+            self._cleanse(error, request, handled)
             raise
 
     async def _ask(self, request: Request) -> Response:
@@ -421,7 +421,7 @@ class SDKClient(BaseLLMClient):
             max_event_bytes=self.config.max_event_bytes,
             on_error=lambda error: self.failed(error, request, http),
             on_other=lambda content: self._no_stream(content, content_type),
-            cleanse=lambda error, handled: self.cleanse(error, request, handled),
+            cleanse=lambda error, handled: self._cleanse(error, request, handled),
         )
 
     def _no_stream(self, content: bytes, content_type: str) -> ProviderError:
@@ -469,7 +469,7 @@ class SDKClient(BaseLLMClient):
         self._scrubber(request, sent).texts(failure)
         return failure
 
-    def cleanse(
+    def _cleanse(
         self, error: BaseException, request: Request | None, handled: BaseException | None
     ) -> None:
         """Take secrets out of what leaves the adapter. `handled`: see `Scrubber.error`."""
@@ -533,7 +533,7 @@ class SDKClient(BaseLLMClient):
         except ProviderError:
             raise
         except Exception as error:
-            self.cleanse(error, None, handled)
+            self._cleanse(error, None, handled)
             if not self.config.api_key and _has_no_key(error):
                 raise self.missing_key() from error
             raise InvalidRequestError(
