@@ -123,6 +123,7 @@ def _class_names(error: BaseException) -> Iterator[str]:
 
 
 def _detail(chain: list[BaseException]) -> str:
-    texts = (str(cause) for cause in reversed(chain))
-    text = next((text for text in texts if text), "")
+    # aiohttp puts a 400 before what it has to say of a cut body, which nobody sent.
+    texts = (str(getattr(cause, "message", "") or cause) for cause in reversed(chain))
+    text = next((" ".join(text.split()) for text in texts if text), "")
     return f"{text} ({type(chain[-1]).__name__})" if text else type(chain[-1]).__name__

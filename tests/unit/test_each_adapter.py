@@ -15,11 +15,13 @@ from scallion.exceptions import (
     MalformedResponseError,
     ProviderError,
     ServerError,
+    StreamInterruptedError,
     TimeoutError,
 )
 from scallion.providers import anthropic, openai, openrouter
 from scallion.testing import ManualClock
 from support.upstream import (
+    CUT,
     DISCONNECT,
     HANG,
     RESET,
@@ -277,6 +279,17 @@ async def test_a_server_that_hangs_up_without_a_word_is_a_connection_error(upstr
         await llm.complete("hello")
 
     assert caught.value.retryable
+
+
+async def test_a_stream_that_is_cut_is_told_in_words_that_are_no_status(upstream, api, llm):
+    upstream.enqueue(api.stream("Hel", CUT))
+
+    with pytest.raises(StreamInterruptedError) as caught:
+        await read(llm.stream("hello"))
+
+    assert caught.value.partial.text == "Hel"
+    assert "400" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 async def test_an_unreachable_host_is_a_connection_error(api):
