@@ -145,10 +145,10 @@ class EventStream:
 
     def _decode_rest(self, chunks: list[StreamChunk]) -> None:
         rest = self._parser.close()
-        if rest is not None:
+        if rest:
             # Cut in the middle of an event: whether the answer is whole is for the caller to say.
             with suppress(ValueError):
-                self._decode([rest], chunks)
+                self._decode(rest, chunks)
         elif self._head and self._head.strip() and not looks_like_events(self._head):
             # An error page, or JSON without a frame around it, whatever it was declared to be.
             raise self._on_other(self._head)

@@ -376,11 +376,11 @@ class SDKClient(BaseLLMClient):
         if not looks_like_events(content):
             return None, None
         parser = SSEParser(len(content))
-        events = parser.feed(content)
+        events = parser.feed(content) + parser.close()
         chunks: list[StreamChunk] = []
         error = None
         try:
-            self.event_decoder(request).decode([*events, parser.close() or b""], chunks)
+            self.event_decoder(request).decode(events, chunks)
         except ProviderError as told:
             error = told
         except (ValueError, RecursionError):

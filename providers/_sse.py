@@ -66,8 +66,8 @@ class SSEParser:
                 # Nearly every event is this one line.
                 if block.startswith(b"data: ") and b"\n" not in block:
                     events.append(block[6:])
-                elif (data := _data_of(block)) is not None:
-                    events.append(data)
+                else:
+                    events += _data_of(block)
         if rest:
             self._tail.append(rest)
             self._size += len(rest)
@@ -81,15 +81,25 @@ class SSEParser:
             "raise max_event_bytes if that is expected"
         )
 
-    def close(self) -> bytes | None:
-        """The last event, if the body ended without the blank line behind it."""
+    def close(self) -> list[bytes]:
+        """The last event or events, if the body ended without the blank line behind them."""
         block = b"".join(self._tail)
         self._tail.clear()
         return _data_of(block)
 
 
-def _data_of(block: bytes) -> bytes | None:
-    lines = [line[5:] for line in block.split(b"\n") if line.startswith(b"data:")]
-    if not lines:
-        return None
-    return b"\n".join(line[1:] if line.startswith(b" ") else line for line in lines)
+def _data_of(block: bytes) -> list[bytes]:
+    """The data of a block: of one event, or of several that have no blank lines between them.
+
+    Some hosts of GLM and Kimi send tool calls so. No JSON goes on with a bracket after a brace.
+    """
+    events: list[list[bytes]] = []
+    closed = True
+    for line in block.split(b"\n"):
+        if line.startswith(b"data:"):
+            data = line[5:].removeprefix(b" ")
+            if closed and (not events or data.startswith((b"{", b"["))):
+                events.append([])
+            events[-1].append(data)
+            closed = data.endswith(b"}")
+    return [b"\n".join(lines) for lines in events]

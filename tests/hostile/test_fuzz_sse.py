@@ -39,7 +39,8 @@ def whole(body, limit):
             return events, True
         said = [line.removeprefix(b"data:") for line in block if line.startswith(b"data:")]
         if said:
-            events.append(b"\n".join(data.removeprefix(b" ") for data in said))
+            joined = b"\n".join(data.removeprefix(b" ") for data in said)
+            events += re.split(rb"(?<=\})\n(?=[{\[])", joined)
         block = []
     return events, False
 
@@ -56,8 +57,7 @@ def fed(pieces, limit=10**6):
             events += parser.feed(piece)
     except EventTooLargeError:
         return events, True
-    last = parser.close()
-    return (events if last is None else [*events, last]), False
+    return events + parser.close(), False
 
 
 @examples(800)
