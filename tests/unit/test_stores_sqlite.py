@@ -8,14 +8,16 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from scallion import stores
-from scallion.stores import Claim, Reservation, StoreError, Window
+from scallion.stores import Claim, Reservation, StoreError, Window, _tables
 from support.clocks import HandClock
 
 
@@ -233,8 +235,6 @@ async def test_a_new_file_that_another_process_has_locked_is_waited_for(path):
 
 
 async def test_a_full_disk_is_a_typed_error_and_what_was_there_stays(path, monkeypatch):
-    from scallion.stores import _tables
-
     connect = _tables.connect
 
     def connect_to_a_small_disk(path, timeout):
@@ -324,3 +324,20 @@ async def test_a_connection_that_a_fork_has_inherited_is_let_go_of(path, monkeyp
         monkeypatch.setattr(os, "getpid", lambda: -2)
         with pytest.raises(StoreError, match="was in use when this process was forked off"):
             await store.get("key")
+
+
+def test_where_there_can_be_no_write_ahead_log_it_is_said_so(path):
+    use_log, later = _tables._use_write_ahead_log, time.monotonic() + 60
+    with (
+        closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(sqlite3.OperationalError, match="allows no write-ahead log"),
+    ):
+        use_log(connection, later)
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        closing(sqlite3.connect(path, timeout=0)) as connection,
+    ):
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("CREATE TABLE a (b)")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            use_log(connection, 0.0)
