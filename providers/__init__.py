@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ._choose import get_client as get_client
     from ._choose import openai as openai
     from ._choose import openrouter as openrouter
+    from ._config import ClientConfig as ClientConfig
     from ._openai import OpenAIClient as OpenAIClient
     from ._openrouter import OpenRouterClient as OpenRouterClient
-    from ._sdk_client import ClientConfig as ClientConfig
 
 _HOME = {
     "AnthropicClient": "_anthropic",
     "BaseLLMClient": "_base",
-    "ClientConfig": "_sdk_client",
+    "ClientConfig": "_config",
     "OpenAIClient": "_openai",
     "OpenRouterClient": "_openrouter",
     "Provider": "_choose",

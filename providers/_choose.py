@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scallion._secrets import Secret, hidden, hide, plain
 from scallion.exceptions import InvalidRequestError
 
-from ._sdk_client import ClientConfig
+from ._config import ClientConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ import msgspec
 
 from scallion.exceptions import InvalidRequestError, MalformedResponseError
 
+from ._encode import encode_json
 from ._errors import request_id_of
 from ._params import check_params
-from ._sdk_client import encode_json
 
 if TYPE_CHECKING:
     from scallion._request import Request

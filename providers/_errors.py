@@ -36,6 +36,8 @@ from ._bodies import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from scallion.types import ModelResponse, StreamChunk
+
 # Codes and types that say more than the status does.
 _SPECIFIC: dict[str, type[ProviderError]] = {
     "context_length_exceeded": ContextWindowExceededError,
@@ -314,6 +316,18 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
     except (ValueError, OverflowError):
         return None
     return max(moment - (time.time() if now is None else now), 0.0)
+
+
+def embedded_error(answer: ModelResponse | StreamChunk) -> Any:
+    """The error inside an answer with status 200, if there is one."""
+    if answer.object == "error" and answer.model_extra is not None:
+        return answer.model_extra  # vLLM and its like, without an `error` around it
+    if answer.model_extra is not None and answer.model_extra.get("error"):
+        return answer.model_extra
+    for choice in answer.choices:
+        if choice.model_extra is not None and choice.model_extra.get("error"):
+            return choice.model_extra
+    return None
 
 
 def error_from_response(

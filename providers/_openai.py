@@ -13,10 +13,11 @@ from scallion.exceptions import InvalidRequestError
 from scallion.types import ModelResponse, StreamChunk
 
 from ._bodies import decoded, errors_cut_short
-from ._errors import error_from_payload
+from ._encode import encode_json
+from ._errors import embedded_error, error_from_payload
 from ._openai_history import to_openai_messages
 from ._params import OURS
-from ._sdk_client import SDKClient, embedded_error, encode_json
+from ._sdk_client import SDKClient
 
 if TYPE_CHECKING:
     from scallion._request import Request

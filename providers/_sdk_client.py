@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import math
 import os
 import sys
 import weakref
@@ -17,11 +16,9 @@ from abc import abstractmethod
 from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import msgspec
-from msgspec import Struct
 
 from scallion._accumulate import BROKEN_OFF, accumulate
 from scallion._response import Response
@@ -46,64 +43,22 @@ from scallion.exceptions import (
 
 from ._base import BaseLLMClient
 from ._bodies import excerpt, looks_like_events, read_whole, repaired, what_came
-from ._errors import error_from_payload, request_id_of, shown_url
+from ._config import SETTINGS, ClientConfig, check_address, check_settings, has_no
+from ._encode import encode_json
+from ._errors import embedded_error, error_from_payload, request_id_of, shown_url
 from ._event_stream import EventStream
 from ._failures import error_from_exception, was_not_sent
 from ._loop_client import LoopClient, close_soon
-from ._params import check_headers, check_params, check_timeout
+from ._params import check_params
 from ._sse import SSEParser
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from scallion._request import Request
     from scallion.types import ModelResponse, StreamChunk
 
     from ._event_stream import EventDecoder
-
-DEFAULT_MAX_EVENT_BYTES = 32 * 2**20
-DEFAULT_MAX_BODY_BYTES = 256 * 2**20
-
-
-class ClientConfig(Struct, kw_only=True, frozen=True):
-    """How to reach a provider. What is `None` is left to the SDK and its environment variables.
-
-    Attributes:
-        api_key: The key, or a function that returns one (where the SDK takes functions).
-        base_url: Where the API answers.
-        timeout: Seconds for each read and write on the socket. The SDKs' default is 600; use the
-            `timeout()` middleware to limit whole calls.
-        default_headers: Sent with every request.
-        max_event_bytes: The largest single event of a stream that is accepted, in bytes.
-        max_body_bytes: The largest whole answer that is accepted, in bytes. Streams may be longer.
-        options: Further keyword arguments for the SDK's client (`organization`, `http_client`, …).
-    """
-
-    api_key: Any = None
-    base_url: str | None = None
-    timeout: float | None = None
-    default_headers: dict[str, str] | None = None
-    max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
-    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
-    options: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        hide_in = msgspec.structs.force_setattr
-        hide_in(self, "api_key", hidden("api_key", self.api_key))
-        headers = hidden("headers", self.default_headers)
-        hide_in(self, "options", hidden("options", self.options))
-        hide_in(self, "base_url", hidden("base_url", self.base_url))
-        if isinstance(self.base_url, Secret):
-            with suppress(ValueError):  # no URL: whoever uses it says so
-                address, credentials = without_credentials(self.base_url)
-                hide_in(self, "base_url", hidden("base_url", address))
-                if credentials is not None and _has_no("authorization", headers):
-                    headers = {**dict(headers or {}), "Authorization": credentials}
-        hide_in(self, "default_headers", headers)
-
-    def __repr__(self) -> str:
-        # Keys also travel in headers and in the SDK's own options: none of them is shown.
-        return f"ClientConfig(base_url={shown_url(self.base_url)!r}, timeout={self.timeout!r}, …)"
 
 
 class SDKClient(BaseLLMClient):
@@ -132,14 +87,14 @@ class SDKClient(BaseLLMClient):
         self, config: ClientConfig | None = None, *, client: Any = None, **settings: Any
     ) -> None:
         hide(settings)  # first: a traceback may show them
-        known = {name: settings.pop(name) for name in list(settings) if name in _SETTINGS}
+        known = {name: settings.pop(name) for name in list(settings) if name in SETTINGS}
         if settings:
             known["options"] = {**known.get("options", {}), **settings}
         if config is None:
             config = ClientConfig(**known)
         elif known:
             config = msgspec.structs.replace(config, **known)
-        _check_settings(config)
+        check_settings(config)
         self.config = config
         self._given_client = client
         self._own = os.urandom(8).hex()
@@ -215,7 +170,7 @@ class SDKClient(BaseLLMClient):
         if address is None and "@" in from_environment:
             # HTTP clients would write the password into their logs.
             address, credentials = without_credentials(from_environment)
-            if credentials is not None and _has_no("authorization", headers):
+            if credentials is not None and has_no("authorization", headers):
                 headers = {**(headers or {}), "Authorization": credentials}
         for name, value in (headers or {}).items():
             if isinstance(value, LeftBehind):
@@ -526,7 +481,7 @@ class SDKClient(BaseLLMClient):
     def _new_client(self) -> Any:
         keep_out_of_logs()
         if (address := self.address()) and self.config.base_url is None:
-            _check_address(self.address_variable, address)
+            check_address(self.address_variable, address)
         handled = sys.exception()
         try:
             return self.make_client()
@@ -559,59 +514,6 @@ _CLIENT_SECRETS = (
 )
 
 
-def _has_no(header: str, headers: Mapping[str, Any] | None) -> bool:
-    return all(str(name).lower() != header for name in headers or ())
-
-
-class _AddressError(InvalidRequestError, ValueError):
-    """`base_url` cannot be one: a mistake in the program, and no call can be sent."""
-
-
-def _check_address(name: str, url: str) -> None:
-    fault = _fault_of(url)
-    if fault is not None:
-        raise _AddressError(f"{name} is no URL{fault}")
-
-
-def _fault_of(url: str) -> str | None:
-    # Apart from what raises: tracebacks show locals.
-    try:
-        parts = urlsplit(plain(url))
-        _ = parts.port  # of http://user:pass/word@host this would be "pass"
-    except ValueError as error:
-        # What it says may be the part with the password.
-        return ": is its password percent-encoded?" if "@" in url else f": {error}"
-    if parts.scheme in ("http", "https") and parts.hostname:
-        return None
-    return " of a server: write it like http://localhost:8000/v1, with its http:// or https://"
-
-
-def _check_settings(config: ClientConfig) -> None:
-    """Refuse what would only show at the first call.
-
-    Raises:
-        TypeError: a setting is of the wrong kind.
-        ValueError: `base_url` cannot be one.
-    """
-    if config.base_url is not None:
-        if not isinstance(config.base_url, str):
-            raise TypeError(f"base_url must be a text, not {config.base_url!r}")
-        _check_address("base_url", config.base_url)
-    for name in ("max_event_bytes", "max_body_bytes"):
-        limit = getattr(config, name)
-        if not isinstance(limit, int) or limit < 1:
-            raise TypeError(f"{name} must be a whole number above 0, not {limit!r}")
-    try:
-        if config.timeout is not None:
-            check_timeout("timeout", config.timeout)
-        if config.default_headers is not None:
-            check_headers("default_headers", config.default_headers)
-    except ValueError as error:
-        raise TypeError(str(error)) from None
-
-
-_SETTINGS = frozenset(ClientConfig.__struct_fields__)
-
 # Where an SDK's client keeps whose calls it makes, and what it adds to them; Azure's has a token.
 _WHOSE = (
     "api_key", "auth_token", "credentials", "organization", "project", "workload_identity",
@@ -636,60 +538,6 @@ def _is_found_by_name(value: Any) -> bool:
     for name in getattr(value, "__qualname__", "?").split("."):
         found = getattr(found, name, None)
     return found is value
-
-
-def without(secret: str, value: Any) -> Any:
-    """Decoded JSON with `***` wherever a text has the secret in it."""
-    if isinstance(value, str):
-        return value.replace(secret, "***")
-    if isinstance(value, dict):
-        return {without(secret, name): without(secret, item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [without(secret, item) for item in value]
-    return value
-
-
-def encode_json(body: dict[str, Any]) -> bytes:
-    """Encode a request's body.
-
-    Raises:
-        ValueError: a value that JSON cannot say.
-    """
-    for name, value in body.items():
-        if type(value) is float and not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number, not {value}")
-    try:
-        return msgspec.json.encode(body)
-    except (TypeError, UnicodeEncodeError, RecursionError) as error:
-        where = _unwritable(body)
-        raise ValueError(f"{where} cannot be written as JSON: {error}") from error
-
-
-def _unwritable(body: dict[str, Any]) -> str:
-    """Which part of a body cannot be written as JSON."""
-    for name, value in body.items():
-        items = value if name in ("messages", "tools") and isinstance(value, list | tuple) else None
-        places = (
-            {f"{name}[{at}]": item for at, item in enumerate(items)} if items else {name: value}
-        )
-        for place, item in places.items():
-            try:
-                msgspec.json.encode(item)
-            except (TypeError, UnicodeEncodeError, RecursionError):
-                return place
-    return "the request"
-
-
-def embedded_error(answer: ModelResponse | StreamChunk) -> Any:
-    """The error inside an answer with status 200, if there is one."""
-    if answer.object == "error" and answer.model_extra is not None:
-        return answer.model_extra  # vLLM and its like, without an `error` around it
-    if answer.model_extra is not None and answer.model_extra.get("error"):
-        return answer.model_extra
-    for choice in answer.choices:
-        if choice.model_extra is not None and choice.model_extra.get("error"):
-            return choice.model_extra
-    return None
 
 
 async def _at_once(content: bytes) -> AsyncGenerator[bytes, None]:
