@@ -83,7 +83,7 @@ class Digests:
     ) -> None:
         try:
             copies = [*same, *(_copy(item) for item in items[len(same) :])]
-        except _CannotCompareError:
+        except (_CannotCompareError, RecursionError):
             return
         if len(self._known) >= self._most or self._bytes + size > self._max_bytes:
             self._known, self._bytes = {}, 0

@@ -597,6 +597,14 @@ def test_a_history_that_cannot_be_compared_is_hashed_each_time():
     assert not memory._known
 
 
+def test_what_is_too_deep_to_remember_still_has_a_key():
+    deep = {}
+    for _ in range(600):
+        deep = {"a": deep}
+    asked = request(extra_body=deep)
+    assert request_key(asked, memory=Digests()) == request_key(asked)
+
+
 def test_tools_are_told_apart_by_their_names():
     memory = Digests()
     tools = [
