@@ -46,7 +46,9 @@ def charge_of(attempt: Attempt, request: Request, prices: PriceTable) -> Charge:
         return Charge(None, price_of(NOTHING, attempt, prices), rejected)
     usage, exact = answer.usage, attempt.exact
     whole = attempt.status == "completed" or _is_whole(answer, request)
-    if usage is None or not whole or not _counts_prompt(usage):
+    if usage is not None and usage.cost is not None:
+        exact = exact or attempt.status == "failed"  # an error that brings its bill
+    elif usage is None or not whole or not _counts_prompt(usage):
         usage, exact = estimated_usage(answer, request), False
     cost = price_of(usage, attempt, prices)
     return Charge(usage, cost, exact and cost is not None and cost.exact)
@@ -55,7 +57,7 @@ def charge_of(attempt: Attempt, request: Request, prices: PriceTable) -> Charge:
 def _counts_prompt(usage: Usage) -> bool:
     """Whether the server counts: no prompt is empty, but one that Anthropic only compacted."""
     beside = usage.model_extra is not None and usage.model_extra.get("iterations")
-    return bool(usage.prompt_tokens or usage.cost is not None or beside)
+    return bool(usage.prompt_tokens or beside)
 
 
 def _is_whole(answer: ModelResponse, request: Request) -> bool:

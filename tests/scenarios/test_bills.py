@@ -11,10 +11,10 @@ from decimal import Decimal
 import pytest
 
 from scallion.costs import PriceTable, price
-from scallion.exceptions import StreamInterruptedError
+from scallion.exceptions import ProviderError, StreamInterruptedError
 from scallion.middlewares import Ledger, cache, cost, fallback, retry
 from scallion.testing import ManualClock
-from support.upstream import CUT, completion_stream, error, message_stream, sse
+from support.upstream import CUT, completion_stream, error, json_reply, message_stream, sse
 from support.world import MODELS, Mode
 
 
@@ -143,6 +143,21 @@ async def test_an_unknown_model_has_no_cost_one_warning_and_never_a_silent_zero(
     assert (first.cost, second.cost) == (None, None)
     assert (books.ledger.unpriced, books.total) == (2, 0)
     assert [entry.cost for entry in books.entries] == [None, None]
+
+
+async def test_an_error_that_brings_its_bill_is_billed_by_that(world, mode):
+    bill = openai_usage(43, 10, cost=0.00321, is_byok=False)
+    failed = {"id": "g", "error": {"code": 502, "message": "upstream"}, "usage": bill}
+    part = {"delta": {"content": "Hel"}, "index": 0}
+    reply = completion_stream(sse({"choices": [part]}), sse(failed | {"choices": []}), finish=None)
+    world.says(openrouter=reply if mode.streams else json_reply(failed | {"choices": []}))
+    books = cost()
+
+    with pytest.raises(ProviderError, match="upstream"):
+        await mode.ask(world.pipeline(books, first="openrouter"))
+
+    (entry,) = books.entries
+    assert (entry.cost, entry.exact, entry.status) == (Decimal("0.00321"), True, "failed")
 
 
 ZEROS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
