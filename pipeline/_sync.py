@@ -116,8 +116,9 @@ class _Background:
             coroutine.close()
             raise RuntimeError("pipeline.sync was called from within one of its own calls: await")
         ended = threading.Event()
-        future = self.start(coroutine, ended.set)
+        future: Future[T] = Future()
         try:
+            self._start(coroutine, future, ended.set)
             return future.result()
         except BaseException:
             if not future.done():  # Ctrl-C: the call must not go on, and its end is waited for
@@ -125,13 +126,14 @@ class _Background:
                 ended.wait(timeout=PATIENCE)
             raise
 
-    def start(self, coroutine: Coroutine[Any, Any, T], on_end: Callable[[], object]) -> Future[T]:
+    def _start(
+        self, coroutine: Coroutine[Any, Any, T], future: Future[T], on_end: Callable[[], object]
+    ) -> None:
         """Begin to run, in the caller's context. `on_end` is called when it has ended, however."""
-        future: Future[T] = Future()
         context = copy_context()
-        loop = self._running()
 
         def begin() -> None:
+            loop = asyncio.get_running_loop()
             task = loop.create_task(coroutine, context=context)
             # At the interpreter's end only daemon threads wait, which die more quietly than they fail.
             task.add_done_callback(
@@ -142,20 +144,24 @@ class _Background:
             )
 
         try:
-            loop.call_soon_threadsafe(begin)
-        except RuntimeError:  # the interpreter is ending, and has stopped the loop
+            self._running().call_soon_threadsafe(begin)
+        except RuntimeError as error:  # the interpreter is ending, and has stopped the loop
             coroutine.close()
-            raise
-        return future
+            future.set_exception(error)
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                loop = self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(
                     target=_serve, args=(loop,), name="scallion-sync", daemon=True
                 )
-                self._thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # too many threads, or the interpreter is ending
+                    loop.close()
+                    raise
+                self._loop, self._thread = loop, thread
                 atexit.register(self._stop)
             return self._loop
 

@@ -10,8 +10,9 @@ import pytest
 import structlog
 
 from scallion import Response, build_pipeline
+from scallion.costs import PriceTable
 from scallion.exceptions import InvalidRequestError, ServerError
-from scallion.middlewares import fallback, log, retry
+from scallion.middlewares import cache, cost, fallback, log, retry
 from scallion.providers import fake
 from scallion.testing import ManualClock
 from scallion.types import StreamChunk
@@ -85,6 +86,30 @@ async def test_a_retried_call_is_a_warning_and_a_failed_one_an_error(events):
     assert (failed["log_level"], failed["status"]) == ("error", "failed")
     assert failed["error"] == "InvalidRequestError"
     assert "the prompt was" not in str(events)
+
+
+@pytest.mark.parametrize("order", ["log first", "cost first"])
+async def test_a_hit_says_so_and_every_call_what_it_cost_if_that_is_known(events, order):
+    prices = PriceTable()
+    prices.register("*", input=1, output=1)
+    layers = [log(), cost(prices=prices)] if order == "log first" else [cost(prices=prices), log()]
+    llm = build_pipeline([*layers, cache()], provider=fake(["Hi there"]), model="m")
+    for _ in range(2):
+        await llm.complete("hello")
+
+    asked, hit = events[1], events[3]
+    assert (asked["cost"], asked["attempts"]) == ("0.000005", 1)
+    assert "cached" not in asked
+    assert (hit["cached"], hit["attempts"], hit["status"]) == (True, 0, "completed")
+    assert "cost" not in hit or float(hit["cost"]) == 0
+
+
+async def test_a_standard_logger_that_does_not_listen_is_told_nothing(caplog):
+    logger = logging.getLogger("scallion.tests.quiet")
+    logger.setLevel(logging.ERROR)
+    await pipeline(fake(), logger=logger).complete("hello")
+
+    assert not caplog.records
 
 
 async def test_a_failed_over_call_says_who_answered(events):

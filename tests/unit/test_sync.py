@@ -13,6 +13,7 @@ import threading
 import pytest
 
 from scallion import build_pipeline
+from scallion._sync import _Background
 from scallion.exceptions import ServerError
 from scallion.providers import fake, openai
 from support.upstream import HANG, SILENCE, Upstream, completion, completion_stream
@@ -135,6 +136,69 @@ def test_ctrl_c_cancels_the_call(upstream, llm):
 
     upstream.run(upstream.all_closed())
     timer.join()
+
+
+@pytest.fixture
+def background():
+    made = _Background()
+    yield made
+    made._stop()
+
+
+async def slow(ended):
+    try:
+        await asyncio.sleep(3_600)
+    finally:
+        ended.append(True)
+
+
+def test_what_still_runs_when_the_interpreter_ends_is_ended_and_no_more_is_begun(background):
+    ended = []
+    threading.Thread(target=background.run, args=(slow(ended),), daemon=True).start()
+    background.run(asyncio.sleep(0))
+    background._stop()
+
+    assert ended == [True]
+    with pytest.raises(RuntimeError, match="closed"):
+        background.run(asyncio.sleep(0))
+
+
+def test_after_a_fork_there_is_another_loop_and_the_parents_is_let_be(background):
+    loop = background.run(_loop())
+    parents = (background._loop, background._thread)
+    background.after_fork()
+
+    assert background.run(_loop()) is not loop
+    assert parents[1].is_alive()
+    parents[0].call_soon_threadsafe(parents[0].stop)
+    parents[1].join()
+
+
+async def _loop():
+    return asyncio.get_running_loop()
+
+
+def test_a_call_that_cancels_itself_is_cancelled_for_its_caller(background):
+    async def give_up():
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    with pytest.raises(asyncio.CancelledError):
+        background.run(give_up())
+
+
+def test_a_thread_that_cannot_be_started_is_an_error_and_the_next_call_tries_again(
+    background, monkeypatch
+):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="new thread"):
+                background.run(asyncio.sleep(0))
+    assert background.run(asyncio.sleep(0, "works")) == "works"
 
 
 def test_a_forked_child_gets_a_loop_of_its_own():
