@@ -432,7 +432,6 @@ async def test_an_asynchronous_call_tells_the_asynchronous_methods(litellm):
         await litellm.acompletion(**to(upstream), metadata={"who": "ann"})
         assert names(listener) == [
             "log_pre_api_call",
-            "async_log_pre_api_call",
             "log_post_api_call",
             "async_log_success_event",
         ]
@@ -459,6 +458,22 @@ async def test_an_asynchronous_call_tells_the_asynchronous_methods(litellm):
             await litellm.acompletion(**to(upstream))
         assert names(listener)[-1] == "async_log_failure_event"
         assert isinstance(listener.told[-1][1]["kwargs"]["exception"], litellm.AuthenticationError)
+
+
+def test_each_list_is_for_its_own_events(litellm):
+    said, failed = Listener(litellm.CustomLogger), Listener(litellm.CustomLogger)
+    litellm.success_callback, litellm.failure_callback = [said], [failed]
+    streamed = litellm.completion("gpt-4o", HI, mock_response="Hello", stream=True)
+    assert "".join(each.choices[0].delta.content or "" for each in streamed) == "Hello"
+    assert set(names(said)) == {"log_stream_event", "log_success_event"}
+    usage = said.told[-1][1]["response_obj"].usage
+    assert usage.completion_tokens == litellm.token_counter("gpt-4o", text="Hello")
+    assert not failed.told
+    with pytest.raises(litellm.RateLimitError):
+        litellm.completion("gpt-4o", HI, mock_response="litellm.RateLimitError")
+    assert names(failed) == ["log_failure_event"]
+    summary = failed.told[0][1]["kwargs"]["standard_logging_object"]
+    assert summary["error_information"]["error_class"] == "RateLimitError"
 
 
 def test_a_synchronous_call_tells_the_others(litellm):

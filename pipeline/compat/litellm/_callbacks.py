@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from datetime import datetime
 
+# Arguments of the call that callbacks read from `kwargs["litellm_params"]`.
+_TOLD = (
+    "proxy_server_request", "preset_cache_key", "no-log", "litellm_trace_id",
+    "litellm_session_id", "base_model", "drop_params", "max_retries", "timeout",
+    "input_cost_per_token", "output_cost_per_token",
+)  # fmt: skip
+_EMPTY = (
+    "cache_key", "cost_breakdown", "requester_ip_address", "user_agent", "model_map_information",
+    "response_cost_failure_debug_info", "guardrail_information", "standard_built_in_tools_params",
+)  # fmt: skip
+
 
 class Call:
     """One call, and what its callbacks get to know of it.
@@ -47,7 +58,7 @@ class Call:
         stream = bool(kwargs.get("stream"))
         self.details: dict[str, Any] = {
             "litellm_call_id": self.id,
-            "litellm_trace_id": kwargs.get("litellm_trace_id"),
+            "litellm_trace_id": kwargs.get("litellm_trace_id") or str(uuid.uuid4()),
             "model": model,
             "messages": messages,
             "input": messages,
@@ -60,6 +71,7 @@ class Call:
                 "litellm_call_id": self.id,
                 "acompletion": is_async,
                 "model_info": kwargs.get("model_info"),
+                **{name: kwargs.get(name) for name in _TOLD},
             },
             "stream": stream,
             "user": optional_params.get("user"),
@@ -67,13 +79,17 @@ class Call:
             "custom_llm_provider": provider,
             "start_time": self.started,
             "api_call_start_time": self.started,
+            "first_api_call_start_time": self.started,
+            "completion_start_time": None,
+            "standard_callback_dynamic_params": {},
             "additional_args": {"complete_input_dict": {"model": model, **optional_params}},
             "cache_hit": None,
             "response_cost": None,
             **optional_params,
         }
         self.details["messages"] = messages
-        self._loggers = _loggers()
+        self._of_sending = _loggers("input_callback")
+        self._of_chunks = _loggers("success_callback", "_async_success_callback")
 
     async def begin(self) -> None:
         """It is about to be sent."""
@@ -86,15 +102,13 @@ class Call:
         for callback in _everyone("input_callback", "_async_input_callback"):
             if _is_logger(callback):
                 await self._tell(callback, "log_pre_api_call", **asked)
-                if self.is_async:
-                    await self._tell(callback, "async_log_pre_api_call", **asked)
             else:
                 await self._run(callback, self.details)
 
     async def sent(self) -> None:
         """The provider has answered something."""
         self.details["log_event_type"] = "post_api_call"
-        for callback in self._loggers:
+        for callback in self._of_sending:
             await self._tell(
                 callback,
                 "log_post_api_call",
@@ -106,7 +120,7 @@ class Call:
 
     async def streamed(self, chunk: Any) -> None:
         """A chunk has come."""
-        for callback in self._loggers:
+        for callback in self._of_chunks:
             await self._event(callback, "log_stream_event", chunk, now())
 
     async def succeeded(self, response: Any, cost: float | None) -> None:
@@ -130,6 +144,7 @@ class Call:
         ended = now()
         self._ended(ended, "failed_api_call")
         self.details["exception"] = error
+        self.details["response_cost"] = 0
         self.details["traceback_exception"] = "".join(traceback.format_exception(error))
         self.details["standard_logging_object"] = self._summary(None, ended, "failure", error)
         for callback in _everyone("failure_callback", "_async_failure_callback"):
@@ -151,9 +166,9 @@ class Call:
         return {
             "id": getattr(response, "id", None) or self.id,
             "litellm_call_id": self.id,
-            "trace_id": details["litellm_trace_id"] or self.id,
+            "trace_id": details["litellm_trace_id"],
             "call_type": details["call_type"],
-            "cache_hit": None,
+            "cache_hit": False,
             "stream": details["stream"] or None,
             "status": status,
             "custom_llm_provider": details["custom_llm_provider"],
@@ -169,18 +184,25 @@ class Call:
             "total_tokens": getattr(usage, "total_tokens", 0),
             "api_base": details["litellm_params"]["api_base"] or "",
             "messages": details["messages"],
-            "response": response.model_dump() if hasattr(response, "model_dump") else None,
+            "response": response.model_dump() if hasattr(response, "model_dump") else {},
             "model_parameters": details["optional_params"],
             "hidden_params": dict(getattr(response, "_hidden_params", None) or {}),
             "error_str": None if error is None else str(error),
-            "error_information": None
-            if error is None
-            else {
+            "error_information": {
                 "error_code": str(getattr(error, "status_code", "") or ""),
-                "error_class": type(error).__name__,
-                "llm_provider": details["custom_llm_provider"],
-                "error_message": str(error),
+                "error_class": "" if error is None else type(error).__name__,
+                "llm_provider": "" if error is None else details["custom_llm_provider"],
+                "traceback": details.get("traceback_exception", ""),
+                "error_message": "" if error is None else str(error),
             },
+            "end_user": details["user"],
+            "model_group": details["litellm_params"]["metadata"].get("model_group", ""),
+            "model_id": (details["litellm_params"]["model_info"] or {}).get("id", ""),
+            "request_tags": list(details["litellm_params"]["metadata"].get("tags") or ()),
+            # What is litellm's proxy's, or its cache's, is there and empty.
+            "session_id": "",
+            "saved_cache_cost": 0.0,
+            **dict.fromkeys(_EMPTY),
         }
 
     async def _event(self, callback: Any, name: str, response: Any, ended: datetime) -> None:
@@ -238,9 +260,8 @@ def _everyone(*lists: str) -> list[Any]:
     return found
 
 
-def _loggers() -> list[Any]:
-    names = ("success_callback", "_async_success_callback", "failure_callback", "input_callback")
-    return [callback for callback in _everyone(*names) if _is_logger(callback)]
+def _loggers(*lists: str) -> list[Any]:
+    return [callback for callback in _everyone(*lists) if _is_logger(callback)]
 
 
 def _is_logger(callback: Any) -> bool:

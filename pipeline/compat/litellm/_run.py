@@ -14,7 +14,7 @@ from scallion.middlewares import retry
 
 from .._connect import Clients, Endpoint
 from . import _mock
-from ._builder import finished_usage
+from ._builder import finished_usage, stream_chunk_builder
 from ._callbacks import Call, at_once
 from ._convert import ChunkConverter, response_from_scallion
 from ._errors import translated
@@ -247,6 +247,12 @@ class Prepared:
             )
         return _mock.chunks(self.model, self.provider, self.kwargs, usage)
 
+    def built(self, chunks: list[ModelResponseStream]) -> ModelResponse:
+        """What the made-up stream adds up to, with its tokens counted."""
+        whole = stream_chunk_builder(chunks, self.messages)
+        assert whole is not None
+        return whole
+
 
 # ------------------------------------------------------------------------------------ asynchronous
 
@@ -274,6 +280,7 @@ async def _acompletion_once(kwargs: dict[str, Any]) -> ModelResponse | CustomStr
             if prepared.stream:
                 return prepared.wrapper(_amocked(prepared, prepared.mocked_chunks()))
             response = prepared.mocked()
+            await call.sent()
         else:
             pipeline = prepared.pipeline()
             await call.begin()
@@ -328,10 +335,12 @@ async def _achunks(
 async def _amocked(
     prepared: Prepared, chunks: Iterator[ModelResponseStream]
 ) -> AsyncIterator[ModelResponseStream]:
+    told = []
     for chunk in chunks:
+        told.append(chunk)
         await prepared.call.streamed(chunk)
         yield chunk
-    response = prepared.mocked()
+    response = prepared.built(told)
     await prepared.call.succeeded(response, prepared.finish(response))
 
 
@@ -361,6 +370,7 @@ def _completion_once(kwargs: dict[str, Any]) -> ModelResponse | CustomStreamWrap
             if prepared.stream:
                 return prepared.wrapper(_mocked(prepared, prepared.mocked_chunks()))
             response = prepared.mocked()
+            at_once(call.sent())
         else:
             pipeline = SyncPipeline(prepared.pipeline())
             at_once(call.begin())
@@ -414,10 +424,12 @@ def _chunks(
 def _mocked(
     prepared: Prepared, chunks: Iterator[ModelResponseStream]
 ) -> Iterator[ModelResponseStream]:
+    told = []
     for chunk in chunks:
+        told.append(chunk)
         at_once(prepared.call.streamed(chunk))
         yield chunk
-    response = prepared.mocked()
+    response = prepared.built(told)
     at_once(prepared.call.succeeded(response, prepared.finish(response)))
 
 

@@ -45,9 +45,6 @@ class CustomLogger:
     ) -> Any:
         """There will be no answer; `kwargs["exception"]` says why."""
 
-    async def async_log_pre_api_call(self, model: Any, messages: Any, kwargs: Any) -> Any:
-        """See `log_pre_api_call`. An asynchronous call tells both."""
-
     async def async_log_stream_event(
         self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
     ) -> Any:
@@ -64,6 +61,9 @@ class CustomLogger:
         """See `log_failure_event`."""
 
     # ------------------------------------------------------------------------- called by nothing here
+
+    async def async_log_pre_api_call(self, model: Any, messages: Any, kwargs: Any) -> Any:
+        """Asynchronous calls tell `log_pre_api_call`, as in litellm."""
 
     async def async_pre_call_hook(
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Any
