@@ -90,6 +90,37 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
         main(["demo"])
 
 
+def test_ctrl_c_is_exit_code_130(monkeypatch, capsys):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scallion._cli.demo.run", interrupted)
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(OSError(28, "No space left on device"), "scallion demo: No space left on device\n"),
+     (BrokenPipeError(32, "Broken pipe"), "")],
+    ids=["full", "gone"],
+)  # fmt: skip
+def test_an_output_that_takes_no_more_is_exit_code_1(monkeypatch, capsys, error, said):
+    def broken(arguments):
+        raise error
+
+    monkeypatch.setattr("scallion._cli.demo.run", broken)
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == said
+
+
+def test_a_command_needs_no_input_to_be_there(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["tokens", "-", "--json"]) == 0
+    sys.stdin.close()
+    assert json.loads(capsys.readouterr().out)["tokens"] == 0
+
+
 def test_ctrl_c_ends_a_command_quietly():
     process = subprocess.Popen(
         [sys.executable, "-m", "scallion", "demo"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -14,6 +15,8 @@ import time
 
 import pytest
 
+from scallion.__main__ import main
+from scallion._cli._terminal import Terminal
 from support.upstream import HANG, Upstream, completion_stream, error
 
 pytestmark = pytest.mark.processes
@@ -269,3 +272,88 @@ def test_without_a_model_it_is_made_up_and_json_is_for_pipes():
     chat = Chat("--json")
     chat.wait_for("--json is for a message from a pipe")
     assert chat.end() == 2
+
+
+# ------------------------------------------------------------------------------- in this process
+
+
+@pytest.fixture
+def converse(monkeypatch, capsys):
+    """Chat in this process: each line is typed when the prompt comes, or raised there."""
+
+    class Keyboard(io.StringIO):
+        def isatty(self):
+            return True
+
+    def run(*lines, arguments=()):
+        typed = iter(lines)
+
+        def prompted(prompt):
+            line = next(typed, EOFError())
+            if isinstance(line, BaseException):
+                raise line
+            return line
+
+        monkeypatch.setattr("sys.stdin", Keyboard())
+        monkeypatch.setattr("builtins.input", prompted)
+        code = main(["chat", *arguments])
+        return code, capsys.readouterr()
+
+    return run
+
+
+def test_a_conversation_ends_with_quit_or_the_end_of_the_input(converse):
+    code, out = converse("first", "", "/new", KeyboardInterrupt(), "second", "/quit", "never")
+    shown = re.sub(r"\d+ tokens in, \d+ out, ", "", out.out)
+    assert (code, out.err) == (0, "")
+    assert [line.split(":")[0] for line in shown.splitlines()[1:]] == [
+        "You asked", "  · $0, $0 in all", "  · forgotten", "", "  · Ctrl-D ends",
+        "You asked", "  · $0, $0 in all",
+    ]  # fmt: skip
+    assert converse()[0] == 0
+
+
+def test_a_turn_that_is_broken_off_stays_in_the_history_as_far_as_it_came(
+    converse, upstream, monkeypatch
+):
+    for name, value in real(upstream).items():
+        monkeypatch.setenv(name, value)
+    upstream.enqueue(completion_stream("Half an", HANG), completion_stream("Hello", usage=(9, 1)))
+    write = Terminal.write
+
+    def interrupted(terminal, text):
+        write(terminal, text)
+        if text == "Half an":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Terminal, "write", interrupted)
+    code, out = converse("tell me", "go on", arguments=["--model=openai/gpt-4o-mini"])
+
+    broken, whole = (line for line in out.out.splitlines() if "in all" in line)
+    assert code == 0
+    assert re.match(
+        r"  · broken off: ~\d+ tokens in, ~\d+ out, ~\$0\.0\d+, \$0\.0\d+ in all", broken
+    )
+    assert whole.startswith("  · 9 tokens in, 1 out, $0.0")
+    kept = [message["content"] for message in upstream.requests[1].json["messages"]]
+    assert kept == ["tell me", "Half an", "go on"]
+
+
+def test_a_program_cannot_be_given_json_by_a_keyboard(converse):
+    code, out = converse("hi", arguments=["--json"])
+
+    assert (code, out.out) == (2, "")
+    assert "echo … | scallion chat --json" in out.err
+
+
+def test_a_failed_turn_is_told_and_the_next_one_works(converse, upstream, monkeypatch):
+    for name, value in real(upstream).items():
+        monkeypatch.setenv(name, value)
+    upstream.enqueue(error(400, message="no such thing"), completion_stream("Hello"))
+    code, out = converse("one", "two", arguments=["--model=openai/no-price"])
+
+    assert code == 0
+    assert "InvalidRequestError" in out.out
+    assert "no such thing" in out.out
+    assert "at an unknown price" in out.out
+    assert [len(request.json["messages"]) for request in upstream.requests] == [1, 1]
