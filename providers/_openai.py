@@ -79,6 +79,8 @@ class OpenAIClient(SDKClient):
             body["stream"] = True
             if "stream_options" not in learned:
                 body.setdefault("stream_options", {"include_usage": True})
+        else:
+            body.pop("stream_options", None)  # refused where there is no stream
         if body.get("tools"):
             body["tools"] = self.wire_tools(body["tools"])
         if "max_tokens" in body and self._renames_max_tokens(body["model"]):

@@ -130,6 +130,14 @@ async def test_a_server_that_does_not_know_stream_options_is_asked_again_without
     ]
 
 
+async def test_options_for_streams_are_left_out_of_a_complete_call(upstream, llm):
+    upstream.enqueue(completion("Hi"))
+
+    await llm.complete("hello", stream_options={"include_usage": True})
+
+    assert "stream_options" not in upstream.requests[0].json
+
+
 THOUGHT = [
     {"role": "user", "content": "Weather?"},
     {
