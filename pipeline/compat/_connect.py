@@ -15,64 +15,56 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from scallion.providers import BaseLLMClient
 
+# Provider, address ("-": none of its own), and its variables where they are not NAME_API_KEY and
+# NAME_API_BASE.
+_TABLE = """
+openai - OPENAI_API_KEY OPENAI_BASE_URL
+custom_openai - OPENAI_API_KEY OPENAI_BASE_URL
+openai_like -
+cerebras https://api.cerebras.ai/v1
+codestral https://codestral.mistral.ai/v1
+dashscope https://dashscope.aliyuncs.com/compatible-mode/v1
+deepinfra https://api.deepinfra.com/v1/openai
+deepseek https://api.deepseek.com/beta
+featherless_ai https://api.featherless.ai/v1
+fireworks_ai https://api.fireworks.ai/inference/v1 FIREWORKS_API_KEY FIREWORKS_API_BASE
+github https://models.inference.ai.azure.com
+groq https://api.groq.com/openai/v1
+hosted_vllm -
+hyperbolic https://api.hyperbolic.xyz/v1
+lambda_ai https://api.lambda.ai/v1 LAMBDA_API_KEY LAMBDA_API_BASE
+litellm_proxy -
+llamafile http://127.0.0.1:8080/v1
+lm_studio -
+meta_llama https://api.llama.com/compat/v1 LLAMA_API_KEY LLAMA_API_BASE
+mistral https://api.mistral.ai/v1
+moonshot https://api.moonshot.ai/v1
+nebius https://api.studio.nebius.ai/v1
+novita https://api.novita.ai/v3/openai
+nvidia_nim https://integrate.api.nvidia.com/v1
+perplexity https://api.perplexity.ai PERPLEXITYAI_API_KEY
+sambanova https://api.sambanova.ai/v1
+together_ai https://api.together.ai/v1 TOGETHERAI_API_KEY
+vercel_ai_gateway https://ai-gateway.vercel.sh/v1
+volcengine https://ark.cn-beijing.volces.com/api/v3
+xai https://api.x.ai/v1
+zai https://api.z.ai/api/paas/v4
+"""
+
+
+def _entry(
+    provider: str, address: str, key: str = "", base: str = ""
+) -> tuple[str | None, str, str]:
+    name = provider.upper()
+    return (
+        None if address == "-" else address,
+        key or f"{name}_API_KEY",
+        base or f"{name}_API_BASE",
+    )
+
+
 # Provider: (address, variable of the key, variable of the address).
-OPENAI_COMPATIBLE: dict[str, tuple[str | None, str, str]] = {
-    "openai": (None, "OPENAI_API_KEY", "OPENAI_BASE_URL"),
-    "custom_openai": (None, "OPENAI_API_KEY", "OPENAI_BASE_URL"),
-    "openai_like": (None, "OPENAI_LIKE_API_KEY", "OPENAI_LIKE_API_BASE"),
-    "cerebras": ("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", "CEREBRAS_API_BASE"),
-    "codestral": ("https://codestral.mistral.ai/v1", "CODESTRAL_API_KEY", "CODESTRAL_API_BASE"),
-    "dashscope": (
-        "https://dashscope.aliyuncs.com/compatible-mode/v1",
-        "DASHSCOPE_API_KEY",
-        "DASHSCOPE_API_BASE",
-    ),
-    "deepinfra": ("https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY", "DEEPINFRA_API_BASE"),
-    "deepseek": ("https://api.deepseek.com/beta", "DEEPSEEK_API_KEY", "DEEPSEEK_API_BASE"),
-    "featherless_ai": (
-        "https://api.featherless.ai/v1",
-        "FEATHERLESS_AI_API_KEY",
-        "FEATHERLESS_AI_API_BASE",
-    ),
-    "fireworks_ai": (
-        "https://api.fireworks.ai/inference/v1",
-        "FIREWORKS_API_KEY",
-        "FIREWORKS_API_BASE",
-    ),
-    "github": ("https://models.inference.ai.azure.com", "GITHUB_API_KEY", "GITHUB_API_BASE"),
-    "groq": ("https://api.groq.com/openai/v1", "GROQ_API_KEY", "GROQ_API_BASE"),
-    "hosted_vllm": (None, "HOSTED_VLLM_API_KEY", "HOSTED_VLLM_API_BASE"),
-    "hyperbolic": ("https://api.hyperbolic.xyz/v1", "HYPERBOLIC_API_KEY", "HYPERBOLIC_API_BASE"),
-    "lambda_ai": ("https://api.lambda.ai/v1", "LAMBDA_API_KEY", "LAMBDA_API_BASE"),
-    "litellm_proxy": (None, "LITELLM_PROXY_API_KEY", "LITELLM_PROXY_API_BASE"),
-    "llamafile": ("http://127.0.0.1:8080/v1", "LLAMAFILE_API_KEY", "LLAMAFILE_API_BASE"),
-    "lm_studio": (None, "LM_STUDIO_API_KEY", "LM_STUDIO_API_BASE"),
-    "meta_llama": ("https://api.llama.com/compat/v1", "LLAMA_API_KEY", "LLAMA_API_BASE"),
-    "mistral": ("https://api.mistral.ai/v1", "MISTRAL_API_KEY", "MISTRAL_API_BASE"),
-    "moonshot": ("https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", "MOONSHOT_API_BASE"),
-    "nebius": ("https://api.studio.nebius.ai/v1", "NEBIUS_API_KEY", "NEBIUS_API_BASE"),
-    "novita": ("https://api.novita.ai/v3/openai", "NOVITA_API_KEY", "NOVITA_API_BASE"),
-    "nvidia_nim": (
-        "https://integrate.api.nvidia.com/v1",
-        "NVIDIA_NIM_API_KEY",
-        "NVIDIA_NIM_API_BASE",
-    ),
-    "perplexity": ("https://api.perplexity.ai", "PERPLEXITYAI_API_KEY", "PERPLEXITY_API_BASE"),
-    "sambanova": ("https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY", "SAMBANOVA_API_BASE"),
-    "together_ai": ("https://api.together.ai/v1", "TOGETHERAI_API_KEY", "TOGETHER_AI_API_BASE"),
-    "vercel_ai_gateway": (
-        "https://ai-gateway.vercel.sh/v1",
-        "VERCEL_AI_GATEWAY_API_KEY",
-        "VERCEL_AI_GATEWAY_API_BASE",
-    ),
-    "volcengine": (
-        "https://ark.cn-beijing.volces.com/api/v3",
-        "VOLCENGINE_API_KEY",
-        "VOLCENGINE_API_BASE",
-    ),
-    "xai": ("https://api.x.ai/v1", "XAI_API_KEY", "XAI_API_BASE"),
-    "zai": ("https://api.z.ai/api/paas/v4", "ZAI_API_KEY", "ZAI_API_BASE"),
-}
+OPENAI_COMPATIBLE = {line.split()[0]: _entry(*line.split()) for line in _TABLE.strip().split("\n")}
 # Servers on one's own machine, for which litellm makes up a key.
 KEYLESS = frozenset({"hosted_vllm", "lm_studio", "llamafile", "ollama", "ollama_chat"})
 

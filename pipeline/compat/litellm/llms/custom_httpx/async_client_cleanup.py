@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._run import clients
+from ..._prepared import clients
 
 
 async def close_litellm_async_clients() -> None:
