@@ -115,19 +115,35 @@ def _sdks() -> Iterator[Finding]:
 
 
 def _keys() -> Iterator[Finding]:
+    from scallion.providers._errors import shown_url
+
     for provider, names, address in (
         ("openai", ("OPENAI_API_KEY",), "OPENAI_BASE_URL"),
         ("anthropic", ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), "ANTHROPIC_BASE_URL"),
         ("openrouter", ("OPENROUTER_API_KEY",), "OPENROUTER_BASE_URL"),
     ):
-        where = _address(address)
+        url = os.environ.get(address)
+        where = f", {address} is {shown_url(url)}" if url else ""
         name = next((name for name in names if os.environ.get(name)), None)
-        if name is None:
+        if url and (wrong := _fault_of_address(address, url)):
+            yield Finding("key", provider, "broken", wrong)
+        elif name is None:
             yield Finding("key", provider, "absent", f"{names[0]} is not set{where}")
         elif fault := _fault(os.environ[name]):
             yield Finding("key", provider, "broken", f"{name} {fault}")
         else:
             yield Finding("key", provider, "ok", f"{name} is set{where}")
+
+
+def _fault_of_address(variable: str, url: str) -> str | None:
+    from scallion.exceptions import InvalidRequestError
+    from scallion.providers._config import check_address
+
+    try:
+        check_address(variable, url)
+    except InvalidRequestError as error:
+        return error.message
+    return None
 
 
 def _fault(key: str) -> str | None:
@@ -139,18 +155,6 @@ def _fault(key: str) -> str | None:
     if not key.isascii() or not key.isprintable() or " " in key:
         return "has characters that no header can have"
     return None
-
-
-def _address(variable: str) -> str:
-    from scallion.providers._errors import shown_url
-
-    address = os.environ.get(variable)
-    if not address:
-        return ""
-    try:
-        return f", {variable} is {shown_url(address)}"
-    except ValueError:
-        return f", {variable} is no URL"
 
 
 def _stores() -> Iterator[Finding]:

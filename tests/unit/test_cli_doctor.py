@@ -52,6 +52,19 @@ def test_with_one_key_all_is_well(capsys, monkeypatch, name):
     assert name in str(report)
 
 
+@pytest.mark.parametrize(
+    "address", ["localhost:8000/v1", "http://", f"http://user:pa/{CANARY}@host/v1", "http://[bad"]
+)
+def test_an_address_that_cannot_be_one_is_broken_whatever_the_key(capsys, monkeypatch, address):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-good")
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    code, report, found = asked(capsys)
+
+    assert (code, found["key", "openai"]["state"]) == (1, "broken")
+    assert found["key", "openai"]["detail"].startswith("OPENAI_BASE_URL is no URL")
+    assert CANARY not in str(report)
+
+
 def test_it_runs_as_a_command_and_shows_no_secret():
     variables = {
         "OPENAI_API_KEY": CANARY,
