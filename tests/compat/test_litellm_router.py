@@ -27,7 +27,8 @@ def no_waiting(monkeypatch):
     monkeypatch.setattr(f"{module}.asyncio", fake)
     clock = SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
     monkeypatch.setattr(f"{module}.time", clock)
-    monkeypatch.setattr(f"{module}.random", SimpleNamespace(random=lambda: 1.0))
+    draws = SimpleNamespace(random=lambda: 1.0)
+    monkeypatch.setattr("scallion.compat.litellm._routing.random", draws)
     return waits
 
 

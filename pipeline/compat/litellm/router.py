@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import random
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._pool import Pool
+from ._routing import Routing, first
 from ._state import setting, unsupported
 from .caching import DualCache
-from .exceptions import (
-    BadRequestError,
-    ContentPolicyViolationError,
-    ContextWindowExceededError,
-    InternalServerError,
-    RateLimitError,
-)
+from .exceptions import RateLimitError
 from .types.router import (
     Deployment as Deployment,
 )
@@ -29,10 +23,7 @@ from .types.router import (
     ModelInfo as ModelInfo,
 )
 from .types.router import RetryPolicy as RetryPolicy
-from .types.router import RouterGeneralSettings, RouterRateLimitError
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from .types.router import RouterGeneralSettings
 
 _DEFAULT_RETRIES = 2
 _SETTINGS = [
@@ -45,9 +36,7 @@ _SETTINGS = [
     "fallbacks",
     "context_window_fallbacks",
 ]
-_LONGEST_WAIT = 8.0
 _GENERAL = RouterGeneralSettings()
-_ROUTING_ONLY = frozenset({"weight", "rpm", "tpm", "max_parallel_requests", "max_budget"})
 # Options that change nothing here: they concern logs, or what is done anyway.
 _OF_NO_EFFECT = frozenset(
     {
@@ -67,11 +56,8 @@ _SUPPORTED = frozenset(
     }
 )  # fmt: skip
 
-Step = tuple[str, Any]
-"""What to do next: `("call", arguments)` or `("wait", seconds)`."""
 
-
-class Router:
+class Router(Routing):
     """Chooses among deployments, tries again, and falls back to other groups.
 
     The parameters are litellm's. What is not supported is refused when it is given a value of its
@@ -148,8 +134,8 @@ class Router:
         _refuse(dict(locals()))
         self.set_verbose = set_verbose
         self.routing_strategy = routing_strategy
-        self.num_retries = _first(num_retries, setting("num_retries"), _DEFAULT_RETRIES)
-        self.max_fallbacks = _first(max_fallbacks, 5)
+        self.num_retries = first(num_retries, setting("num_retries"), _DEFAULT_RETRIES)
+        self.max_fallbacks = first(max_fallbacks, 5)
         self.timeout = timeout
         self.stream_timeout = stream_timeout
         self.retry_after = retry_after
@@ -163,8 +149,8 @@ class Router:
         self.default_fallbacks = default_fallbacks
         self.model_group_alias = dict(model_group_alias or {})
         self.default_litellm_params = dict(default_litellm_params or {})
-        self.allowed_fails = _first(allowed_fails, 3)
-        self.cooldown_time = _first(cooldown_time, 5)
+        self.allowed_fails = first(allowed_fails, 3)
+        self.cooldown_time = first(cooldown_time, 5)
         self.disable_cooldowns = disable_cooldowns
         self.cache = DualCache()
         self.total_calls: dict[str, int] = defaultdict(int)
@@ -414,122 +400,6 @@ class Router:
     ) -> str | None:
         """Called by nothing."""
 
-    # ------------------------------------------------------------------------------------- the plan
-
-    def _steps(self, model: str, kwargs: dict[str, Any]) -> Generator[Step, Any, Any]:
-        """Ask the group, and then its fallbacks; returns the answer."""
-        try:
-            return (yield from self._ask_group(model, kwargs, testing=True))
-        except Exception as error:
-            if kwargs.get("disable_fallbacks"):
-                raise
-            failure = error
-        for target in self._targets(model, failure, kwargs.get("fallbacks")):
-            try:
-                return (yield from self._ask_group(target, kwargs))
-            except Exception as error:
-                failure = error
-        raise failure
-
-    def _targets(self, model: str, failure: Exception, own: Any) -> list[str]:
-        if isinstance(failure, ContextWindowExceededError):
-            special = self.pool.context_window_fallbacks_of(model)
-        elif isinstance(failure, ContentPolicyViolationError):
-            special = self.pool.content_policy_fallbacks_of(model)
-        else:
-            special = []
-        if special:
-            return special[: self.max_fallbacks]
-        if own:
-            return Pool((), fallbacks=own).fallbacks_of(model)[: self.max_fallbacks]
-        return self.pool.fallbacks_of(model)[: self.max_fallbacks]
-
-    def _ask_group(
-        self, group: str, kwargs: dict[str, Any], *, testing: bool = False
-    ) -> Generator[Step, Any, Any]:
-        if testing and kwargs.get("mock_testing_fallbacks"):
-            raise InternalServerError(
-                f"This is a mock exception for model={group}, to trigger a fallback.", "", group
-            )
-        tried = 0
-        while True:
-            chosen = self._pick(group)
-            name = chosen.params["model"]
-            self.total_calls[name] += 1
-            try:
-                answer = yield "call", self._arguments(chosen, group, kwargs)
-            except Exception as error:
-                self.fail_calls[name] += 1
-                status = getattr(error, "status_code", None)
-                self.pool.note_failure(chosen, status, time.monotonic())
-                if tried >= self._retries(error, group, kwargs) or not _may_pass(status):
-                    raise
-                wait = self._wait(error, group, tried)
-                tried += 1
-            else:
-                self.success_calls[name] += 1
-                return answer
-            yield "wait", wait
-
-    def _pick(self, group: str) -> Any:
-        now = time.monotonic()
-        chosen = self.pool.pick(group, now)
-        if chosen is not None:
-            return chosen
-        if self.pool.group(group):
-            raise RouterRateLimitError(group, self.pool.wakes_in(group, now))
-        raise BadRequestError(
-            f"You passed in model={group}. There is no 'model_name' with this string ",
-            group,
-            "",
-        )
-
-    def _arguments(self, chosen: Any, group: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-        params = {name: v for name, v in chosen.params.items() if name not in _ROUTING_ONLY}
-        given = {
-            name: value
-            for name, value in kwargs.items()
-            if value is not None
-            and name not in ("fallbacks", "num_retries", "mock_testing_fallbacks")
-        }
-        metadata = {
-            **(kwargs.get("metadata") or {}),
-            "model_group": group,
-            "deployment": params["model"],
-            "model_info": chosen.entry["model_info"],
-            "api_base": params.get("api_base"),
-        }
-        stream_timeout = params.pop("stream_timeout", self.stream_timeout)
-        timeout = params.get("timeout", self.timeout)
-        if kwargs.get("stream") and stream_timeout is not None:
-            timeout = stream_timeout
-        # The call's own parameters are stronger than a deployment's, but for whom to ask.
-        merged = {**self.default_litellm_params, **params, **given, "model": params["model"]}
-        if "timeout" not in given and timeout is not None:
-            merged["timeout"] = timeout
-        return {
-            **merged,
-            "max_retries": 0,
-            "metadata": metadata,
-            "model_info": chosen.entry["model_info"],
-        }
-
-    def _retries(self, error: Exception, group: str, kwargs: dict[str, Any]) -> int:
-        policy = self.model_group_retry_policy.get(group) or self.retry_policy
-        by_kind = None if policy is None else _allowed_by(policy, error)
-        return int(_first(by_kind, kwargs.get("num_retries"), self.num_retries))
-
-    def _wait(self, error: Exception, group: str, tried: int) -> float:
-        now = time.monotonic()
-        awake = [e for e in self.pool.group(group) if e.resting_until <= now]
-        if len(self.pool.group(group)) > 1 and awake:
-            return 0.0  # another one is there to be asked
-        asked_for = _retry_after(error)
-        if asked_for is not None and asked_for <= 60:
-            return asked_for
-        backoff = min(_LONGEST_WAIT, 0.5 * 2.0 ** min(tried, 60))
-        return float(max(self.retry_after, backoff * (0.5 + random.random() / 2)))  # noqa: S311
-
     def __getattr__(self, name: str) -> Any:
         # Only for what is not there: litellm's router has a method for each of its endpoints.
         if name.startswith("_") or name not in _ENDPOINTS:
@@ -576,34 +446,8 @@ def _refuse(given: dict[str, Any]) -> None:
             )
 
 
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
-
-
 def _policy(given: Any) -> RetryPolicy | None:
     return RetryPolicy(**given) if isinstance(given, dict) else given
-
-
-def _allowed_by(policy: RetryPolicy, error: Exception) -> int | None:
-    """How often a policy lets this kind of failure be tried again."""
-    for kind in type(error).__mro__:
-        name = f"{kind.__name__}Retries".replace("TimeoutRetries", "TimeoutErrorRetries")
-        allowed: int | None = getattr(policy, name, None)
-        if allowed is not None:
-            return allowed
-    return policy.DefaultRetries
-
-
-def _may_pass(status: int | None) -> bool:
-    return status is None or status in (408, 409, 429) or status >= 500
-
-
-def _retry_after(error: Exception) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    try:
-        return float(headers["retry-after"]) if headers is not None else None
-    except (KeyError, TypeError, ValueError):
-        return None
 
 
 __all__ = ["Deployment", "LiteLLM_Params", "ModelInfo", "RateLimitError", "RetryPolicy", "Router"]
