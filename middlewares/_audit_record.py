@@ -204,15 +204,15 @@ def _hash(value: object) -> str | None:
     return hashlib.sha256(encoded).hexdigest()
 
 
-def _plain(value: object, change: Callable[[str], str] | None = None) -> Any:
+def _plain(value: object, change: Callable[[str], str] = str) -> Any:
     """The value as JSON has it, with each of its texts changed.
 
     What cannot be JSON, or not be changed, is said to be so: whoever may give a call its labels
     must not be able to keep it out of the record.
     """
     try:
-        plain = msgspec.to_builtins(value, enc_hook=str, str_keys=True)
-        plain = plain if change is None else _changed(plain, change)
+        # What is too deep for Python is so for SQLite's JSON, too.
+        plain = _changed(msgspec.to_builtins(value, enc_hook=str, str_keys=True), change)
         msgspec.json.encode(plain)
     except Exception as error:  # noqa: BLE001 - a redactor of one's own may raise anything
         return f"(cannot be recorded: {type(error).__name__})"

@@ -6,7 +6,9 @@ import hashlib
 import json
 import logging
 import pickle
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -490,9 +492,9 @@ def circle():
     return loop
 
 
-def nested():
+def nested(depth):
     inner = {}
-    for _ in range(5_000):
+    for _ in range(depth):
         inner = {"in": inner}
     return inner
 
@@ -500,8 +502,8 @@ def nested():
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize(
     "odd",
-    [circle(), nested(), {(1, 2): 3}, {None: 1}, {"a": "\ud800"}, {"\ud800": 1}],
-    ids=["circle", "nested", "tuple key", "null key", "surrogate", "surrogate key"],
+    [circle(), nested(1_000), nested(100_000), {(1, 2): 3}, {None: 1}, {"a": "\ud800"}, {"\ud800": 1}],
+    ids=["circle", "deep", "deeper", "tuple key", "null key", "surrogate", "surrogate key"],
 )  # fmt: skip
 async def test_no_label_can_keep_a_call_out_of_the_record(tmp_path, odd, strict):
     layer = audit(tmp_path / "calls.jsonl", strict=strict, chain=True)
@@ -510,6 +512,16 @@ async def test_no_label_can_keep_a_call_out_of_the_record(tmp_path, odd, strict)
     (record,) = map(json.loads, (tmp_path / "calls.jsonl").read_text().splitlines())
     assert "cannot be recorded" in record["metadata"]
     assert (record["tenant"], record["status"], layer.lost) == ("acme", "completed", 0)
+
+
+async def test_a_deep_label_keeps_no_column_from_being_read(tmp_path):
+    layer = audit(tmp_path / "calls.db")
+    await pipeline([layer]).complete("hello", tenant="acme", metadata={"who": nested(1_000)})
+    await pipeline([layer]).complete("hello", tenant="acme", metadata={"who": nested(100)})
+
+    with closing(sqlite3.connect(tmp_path / "calls.db")) as connection:
+        rows = connection.execute("SELECT tenant, status FROM audit").fetchall()
+    assert rows == [("acme", "completed")] * 2
 
 
 @pytest.mark.parametrize("prompts", [True, False])
