@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from scallion._accumulate import is_end
 from scallion.costs import price
 from scallion.types import Usage
@@ -83,7 +85,12 @@ def price_of(usage: Usage, attempt: Attempt, prices: PriceTable) -> Cost | None:
     tier = answer.service_tier if answer is not None else None
     answered = answer.model if answer is not None else None
     models = (answered, attempt.model)
-    return price_in_turn(models, attempt.provider, usage, tier, at, prices)
+    cost = price_in_turn(models, attempt.provider, usage, tier, at, prices)
+    if cost is not None and cost.row is not None and cost.exact:
+        asked = prices.row(attempt.model, attempt.provider)
+        if asked is not None and not asked.exact:  # by a route that has prices of its own
+            return replace(cost, exact=False)
+    return cost
 
 
 def price_in_turn(

@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 import zlib
+from decimal import Decimal
 
 import anthropic as sdk
 import openai as openai_sdk
@@ -11,6 +12,7 @@ import pytest
 
 from scallion import build_pipeline
 from scallion.exceptions import InvalidRequestError, OverloadedError, RateLimitError
+from scallion.middlewares import cost
 from scallion.providers import anthropic, openai, openrouter
 from support.upstream import Reply, Upstream, message, message_stream
 
@@ -89,6 +91,17 @@ async def test_what_claude_takes_is_known_by_amazons_names_too(upstream, bedrock
 
     sent = upstream.requests[0].json
     assert (sent["temperature"], sent["max_tokens"]) == (0.2, 64000)
+
+
+async def test_what_amazon_bills_is_known_but_for_its_regions(upstream, bedrock):
+    upstream.enqueue(message("Hi", model="claude-sonnet-4-5-20250929", usage=(1_000, 0)))
+    books = cost()
+    llm = build_pipeline([books], provider=bedrock.provider)
+
+    await llm.complete("hello", model="eu.anthropic.claude-sonnet-4-5-20250929-v1:0")
+
+    (entry,) = books.entries
+    assert (entry.cost, entry.exact) == (Decimal("0.003"), False)
 
 
 async def test_bedrocks_binary_stream_is_read(upstream, bedrock):
