@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scallion.stores._loops import PerLoop
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     Sink = Callable[[dict[str, Any]], Awaitable[object]]
 
 PATIENCE: Final = 10.0
-"""Seconds that the rest of a queue may take when its event loop ends."""
+"""Seconds that each record may take when the queue is drained."""
 
 
 class QueueFullError(Exception):
@@ -53,6 +54,7 @@ class Queue:
         self._worker: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
         self._closing = False
+        self._limit: asyncio.Timeout | None = None
 
     def put(self, record: dict[str, Any], *, beyond: bool = False) -> asyncio.Future[None]:
         """Add a record; the future says when it is written, or why not. From any thread.
@@ -85,20 +87,20 @@ class Queue:
     async def drain(self) -> None:
         """Write what waits, and end."""
         self._closing = True
-        worker, self._worker = self._worker, None
         try:
-            async with asyncio.timeout(PATIENCE):
-                if worker is not None:
-                    await asyncio.wait([worker])  # cancelled, it would begin its record anew
+            async with asyncio.timeout(PATIENCE) as self._limit:
+                if self._worker is not None:
+                    await asyncio.wait([self._worker])  # cancelled, it would begin its record anew
                 # Unless the loop's own end has cancelled it already: then that is done here.
                 await self._write_all()
         except TimeoutError:
-            if worker is not None:
-                worker.cancel()
+            if self._worker is not None:
+                self._worker.cancel()
             for waiting in self._records:
                 self._lost(waiting, TimeoutError("the event loop ended before it was written"))
             self._records.clear()
-        self._closing = False
+        finally:
+            self._closing, self._limit = False, None
 
     def _work(self) -> None:
         if self._worker is None and not self._closing and self._records:
@@ -117,6 +119,9 @@ class Queue:
                         waiting.written.set_result(None)
                 self._records.popleft()
                 self._room.set()
+                if self._limit is not None:
+                    with suppress(RuntimeError):  # it has run out meanwhile
+                        self._limit.reschedule(self._loop.time() + PATIENCE)
         finally:
             if self._worker is asyncio.current_task():
                 self._worker = None

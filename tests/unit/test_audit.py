@@ -709,6 +709,53 @@ async def test_closing_lets_the_sink_end_what_it_has_begun():
     assert len(begun) == 1
 
 
+def test_a_slow_sink_has_its_time_for_each_record_when_the_loop_ends(monkeypatch):
+    monkeypatch.setattr("scallion.middlewares._audit_queue.PATIENCE", 0.6)
+    got = []
+
+    async def slow(record):
+        await asyncio.sleep(0.02)
+        got.append(record["id"])
+
+    layer = audit(slow)
+
+    async def main():
+        llm = pipeline([layer], fake())
+        for _ in range(50):
+            await llm.complete("hello")
+
+    asyncio.run(main())
+
+    assert (len(set(got)), layer.lost) == (50, 0)
+
+
+async def test_closing_that_is_given_up_leaves_no_record_behind():
+    sink, begun, may = Slow(), asyncio.Event(), asyncio.Event()
+
+    async def wait(request, call_next):
+        response = await call_next(request)
+        if request.context.metadata["n"] == 1:
+            begun.set()
+            await may.wait()
+        return response
+
+    llm = pipeline([audit(sink), wait])
+    await llm.complete("hello", metadata={"n": 0})
+    under_way = asyncio.create_task(llm.complete("hello", metadata={"n": 1}))
+    await begun.wait()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await llm.aclose()
+    sink.may.release()
+    await settled(lambda: len(sink.records) == 1)
+    may.set()
+    await under_way
+    sink.may.release()
+    await settled(lambda: len(sink.records) == 2)
+
+    assert [record["metadata"]["n"] for record in sink.records] == [0, 1]
+
+
 def test_records_come_from_several_threads_each_to_its_loops_queue():
     got = []
 
