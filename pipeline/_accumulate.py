@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from binascii import a2b_base64, b2a_base64
-from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from ._fragments import (
+    joined,
+    joined_audio,
+    joined_content,
+    joined_details,
+    joined_function,
+    joined_object,
+    joined_value,
+)
 from .types import (
     Choice,
     ChunkChoice,
@@ -182,18 +189,18 @@ class _Choice:
     def build(self, index: int) -> Choice:
         merged = self.merged
         annotations = merged.get("annotations")
-        extra = _object(merged.get("model_extra")) or {}
+        extra = joined_object(merged.get("model_extra")) or {}
         message = Message(
             role=next((role for role in merged.get("role", ()) if role), "assistant"),
-            content=_content(self.content),
+            content=joined_content(self.content),
             tool_calls=None if self.tool_calls is None else _calls(self.tool_calls),
-            refusal=_joined(merged.get("refusal")),
-            reasoning=_joined(merged.get("reasoning")),
-            reasoning_content=_joined(merged.get("reasoning_content")),
-            reasoning_details=_details(merged.get("reasoning_details")),
+            refusal=joined(merged.get("refusal")),
+            reasoning=joined(merged.get("reasoning")),
+            reasoning_content=joined(merged.get("reasoning_content")),
+            reasoning_details=joined_details(merged.get("reasoning_details")),
             annotations=None if annotations is None else list(chain.from_iterable(annotations)),
-            audio=_audio(merged.get("audio")),
-            function_call=_function(merged.get("function_call")),
+            audio=joined_audio(merged.get("audio")),
+            function_call=joined_function(merged.get("function_call")),
             provider_content=merged["provider_content"][-1]
             if "provider_content" in merged
             else None,
@@ -205,7 +212,7 @@ class _Choice:
             message=message,
             finish_reason=self.finish_reason,
             native_finish_reason=self.native_finish_reason,
-            logprobs=_grown("logprobs", self.logprobs),
+            logprobs=joined_value("logprobs", self.logprobs),
             content_filter_results=self.content_filter_results,
             model_extra=dict(self.extra) or None,
         )
@@ -249,8 +256,8 @@ class _ToolCall:
         return ToolCall(
             id=self.id,
             type=self.type or ("function" if self.functions else None),
-            function=_function(self.functions),
-            model_extra=_object(self.extra),
+            function=joined_function(self.functions),
+            model_extra=joined_object(self.extra),
         )
 
 
@@ -258,105 +265,6 @@ def _calls(calls: list[_ToolCall]) -> list[ToolCall]:
     if any(call.index is None for call in calls):
         return [call.build() for call in calls]
     return [call.build() for call in sorted(calls, key=lambda call: call.index or 0)]
-
-
-def _content(pieces: list[str | list[Any]]) -> str | list[Any] | None:
-    """One text; or parts, if any came as parts, with the texts between them as parts as well."""
-    parts: list[Any] = []
-    texts: list[str] = []
-    for piece in pieces:
-        if isinstance(piece, str):
-            texts.append(piece)
-        elif piece:
-            parts += _text_part(texts)
-            texts.clear()
-            parts += piece
-    if parts:
-        return parts + _text_part(texts)
-    return "".join(texts) if texts else pieces[0] if pieces else None
-
-
-def _text_part(texts: list[str]) -> list[Any]:
-    text = "".join(texts)
-    return [{"type": "text", "text": text}] if text else []
-
-
-def _joined(texts: list[str] | None) -> str | None:
-    return None if texts is None else "".join(texts)
-
-
-def _function(fragments: list[FunctionCall] | None) -> FunctionCall | None:
-    if not fragments:
-        return None
-    names = [f.name for f in fragments if f.name is not None]
-    arguments = [f.arguments for f in fragments if f.arguments is not None]
-    return FunctionCall(
-        name=next((name for name in names if name), names[0] if names else None),
-        arguments="".join(arguments) if arguments else None,
-        model_extra=_object([f.model_extra for f in fragments if f.model_extra]),
-    )
-
-
-def _object(fragments: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    """Merge objects that arrive in parts."""
-    if not fragments:
-        return None
-    values: dict[str, list[Any]] = {}
-    for fragment in fragments:
-        for name, value in fragment.items():
-            values.setdefault(name, []).append(value)
-    return {name: _grown(name, parts) for name, parts in values.items()}
-
-
-def _audio(fragments: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    """Sound that arrives in parts, each in base64 of its own: padding would end it in the middle."""
-    audio = _object(fragments)
-    pieces = [part["data"] for part in fragments or () if isinstance(part.get("data"), str)]
-    if audio is not None and any(piece.endswith("=") for piece in pieces[:-1]):
-        with suppress(ValueError):
-            sound = b"".join(map(a2b_base64, pieces))
-            audio["data"] = b2a_base64(sound, newline=False).decode()
-    return audio
-
-
-def _grown(name: str, parts: list[Any]) -> Any:
-    """What a field became: texts grow, lists extend, objects merge; of others the last stands."""
-    said = [part for part in parts if part is not None]
-    if len(said) <= 1:
-        return said[0] if said else None
-    kinds = {type(part) for part in said}
-    if kinds == {str} and name not in _LABELS:
-        return "".join(said)
-    if kinds == {list}:
-        return list(chain.from_iterable(said))
-    return _object(said) if kinds == {dict} else said[-1]
-
-
-_LABELS = frozenset({"id", "type", "format", "signature", "name", "role", "channel"})
-"""Texts that name something: sent again they replace, they do not grow."""
-
-
-def _details(batches: list[list[Any]] | None) -> list[Any] | None:
-    """OpenRouter's reasoning details: fragments of one block share its type and index."""
-    if batches is None:
-        return None
-    blocks: list[list[Any]] = []
-    known: dict[object, list[Any]] = {}
-    for batch in batches:
-        for position, detail in enumerate(batch):
-            if not isinstance(detail, dict):
-                blocks.append([detail])
-                continue
-            index, id = detail.get("index"), detail.get("id")
-            key = f"{detail.get('type')} {index}"
-            # Without an index, the block that came last goes on. But in one batch, such blocks are
-            # different ones: a whole answer has them so.
-            block = known.get(key) if index is not None or position == 0 else None
-            if block is None or (id and id != block[0].get("id")):
-                block = known[key] = []
-                blocks.append(block)
-            block.append(detail)
-    return [_object(block) if isinstance(block[0], dict) else block[0] for block in blocks]
 
 
 # ------------------------------------------------------------------------------ and the way back

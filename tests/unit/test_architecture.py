@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = (
-    "_accumulate", "_clock", "_compose", "_layer", "_limits", "_model", "_order", "_pipeline", "_request",
+    "_accumulate", "_clock", "_compose", "_fragments", "_layer", "_limits", "_model", "_order", "_pipeline", "_request",
     "_response", "_response_stream",
     "_sources", "_stages", "_sync", "exceptions", "types",
 )  # fmt: skip
