@@ -23,6 +23,7 @@ import sys
 import textwrap
 import time
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,11 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("wait_before_retry", "_wanted"),
         ("tests/unit/test_retry.py",),
     ),
+    "retry budget": (
+        "scallion.middlewares._retry_budget",
+        ("RetryBudget.deposit", "RetryBudget.withdraw", "RetryBudget._accrue"),
+        ("tests/unit/test_retry.py",),
+    ),
     "fallback": (
         "scallion.middlewares._fallback",
         ("goes_on", "is_rejected", "request_for", "_plan", "_is_own", "_is_larger"),
@@ -47,27 +53,34 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "budget": (
         "scallion.middlewares._budget",
-        ("_price", "_actual", "_key", "_dollars", "_nano"),
+        ("_price", "_actual", "_key", "_everyone", "_dollars", "_nano"),
         ("tests/unit/test_budget.py",),
     ),
     "worst": (
         "scallion.middlewares._worst_case",
-        ("worst_case", "as_sent", "_output_limit", "_writes_cache"),
+        ("worst_case", "as_sent", "stand_ins", "_output_limit", "_writes_cache", "_has"),
         ("tests/unit/test_budget.py",),
     ),
     "charge": (
         "scallion.middlewares._charge",
-        ("charge_of", "price_of", "_estimated"),
+        (
+            "charge_of", "_counts_prompt", "_is_whole", "_status_of", "price_of", "price_in_turn",
+            "_estimated",
+        ),
         ("tests/unit/test_cost.py",),
+    ),
+    "prices": (
+        "scallion._prices_charge", ("charge", "_either", "_step"), ("tests/unit/test_costs.py",)
     ),
     "key": (
         "scallion.middlewares._cache_key",
         (
-            "request_key", "identity_of", "answerers", "_told", "_canonical_message", "_without_nulls",
-            "_headers", "_converted",
+            "request_key", "own_name", "identity_of", "answerers", "chooses_model", "_told", "_given",
+            "_canonical_message", "_may_differ", "_without_nulls", "_headers",
         ),
         ("tests/unit/test_cache_key.py", "tests/unit/test_cache.py", "tests/unit/test_cache_scenarios.py"),
     ),
+    "order": ("scallion._order", ("complaints", "asked_twice"), ("tests/unit/test_order.py",)),
 }  # fmt: skip
 
 _WINDOWS = 'return (mine.context_window or 0) > (other.context_window or float("inf"))'
@@ -244,7 +257,7 @@ def main() -> int:
         module = import_module(name)
         count = killed = 0
         for each in functions:
-            function = getattr(module, each)
+            function = attrgetter(each)(module)
             if not arguments.list and not survives(function, _as_it_is(function), tests):
                 sys.exit(
                     f"{' '.join(tests)} fail as it is: there is nothing to be learnt from them"
