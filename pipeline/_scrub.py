@@ -61,6 +61,7 @@ class Scrubber:
         self._learn(secrets)
         # An error and those it came from have the same texts, and those may be long.
         self._cleansed: dict[str, str] = {}
+        self._copies: dict[int, tuple[Any, Any]] = {}
 
     def _learn(self, secrets: Iterable[Any]) -> None:
         known = set(self._known)
@@ -119,13 +120,16 @@ class Scrubber:
             return value._make(map(self._named, value._fields, value, repeat(depth)))
         if kind not in ("Request", "Response"):
             return None
+        if id(value) in self._copies:  # of a cause it is the same, and so is a response's request
+            return self._copies[id(value)][1]
         bare = copy(value)
+        self._copies[id(value)] = value, bare  # with the value, so that its id stays its own
         for name, held in vars(bare).items():
-            cleansed = self.value(held, depth + 1)
-            if isinstance(held, bytes) and kind == "Response":  # what was sent is the caller's own
+            if not isinstance(held, bytes):
+                setattr(bare, name, self.value(held, depth + 1))
+            elif kind == "Response":  # what was sent is the caller's own, and may be long
                 text = self.text(held.decode("utf-8", "surrogateescape"))
-                cleansed = text.encode("utf-8", "surrogateescape")
-            setattr(bare, name, cleansed)
+                setattr(bare, name, text.encode("utf-8", "surrogateescape"))
         bare.extensions = value.extensions
         return bare
 
@@ -147,6 +151,7 @@ class Scrubber:
             traceback.clear_frames(each.__traceback__)
             self.texts(each)
         self._cleansed.clear()
+        self._copies.clear()
 
     def texts(self, error: BaseException) -> None:
         """What an error says, and what it holds."""
@@ -164,9 +169,12 @@ class Scrubber:
     def _without_start(self, text: str) -> str:
         """An excerpt may have been cut in the middle of one."""
         for secret in self._known:
-            for length in range(len(secret) - 1, SHORTEST, -1):
-                if text.endswith(secret[:length]):
-                    return text[:-length] + MASK
+            start = secret[: SHORTEST + 1]
+            place = text.find(start, max(len(text) - len(secret), 0))
+            while place >= 0:
+                if secret.startswith(text[place:]):
+                    return text[:place] + MASK
+                place = text.find(start, place + 1)
         return text
 
     def _without_abridged(self, text: str) -> str:

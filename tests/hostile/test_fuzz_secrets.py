@@ -4,6 +4,7 @@ import json
 import pickle
 import time
 
+import httpx2
 import pytest
 from hostile.effort import examples
 from hypothesis import given
@@ -78,3 +79,17 @@ async def test_a_hostile_body_is_a_typed_error_and_does_not_hold_up_the_loop(wha
                 assert time.process_time() - began < 5
                 pickle.dumps(raised.value)
         await server.all_closed()
+
+
+def test_a_prompt_is_not_looked_through_however_long_it_is(monkeypatch):
+    read = []
+    monkeypatch.setattr(Scrubber, "text", lambda self, text: read.append(text) or text)
+    request = httpx2.Request(
+        "POST", "http://host", content=b"x" * 100_000, headers={"authorization": f"Bearer {KEY}"}
+    )
+    failure = httpx2.ReadError("cut", request=request)
+    Scrubber([KEY]).texts(failure)
+
+    assert failure.request.content is request.content
+    assert failure.request.headers["authorization"] == MASK
+    assert max(map(len, read)) < 1_000
