@@ -52,6 +52,19 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f'scallion_cassette_per is "test" or "folder", not "{per}"')
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> None:
+    """Where a recording is missing, the test's line and the difference say all: hide our own lines."""
+    for entry in call.excinfo.traceback if call.excinfo is not None else ():
+        names = entry.frame.f_globals
+        if names.get("__name__", "").startswith("scallion."):
+            names["__tracebackhide__"] = _is_miss
+
+
+def _is_miss(failure: pytest.ExceptionInfo[BaseException]) -> bool:
+    return failure.typename == "CacheMissError"
+
+
 @pytest.fixture
 def scallion_cassette(request: pytest.FixtureRequest) -> CacheLayer:
     """A layer that answers from what was recorded for this test: `cache(cassette(…))`.

@@ -107,6 +107,8 @@ def test_a_request_that_has_changed_fails_with_the_difference(project):
     result = run(project)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(['*-  "temperature": 0', '*+  "temperature": 1'])
+    result.stdout.no_fnmatch_line("*_pipeline.py:*")  # the test's own line, and not ours
+    run(project, "--full-trace").stdout.fnmatch_lines(["*_pipeline.py:*"])
     assert asked(project) == ["one", "two"]
 
 
