@@ -51,7 +51,7 @@ def complaints(middlewares: Sequence[object]) -> Iterator[str]:
 def asked_twice(middlewares: Sequence[object], model: str | None) -> Iterator[str]:
     """What a `fallback()` would ask that is the pipeline's own model, and asked before it."""
     for entry in middlewares:
-        if isinstance(entry, Layer) and entry.name == "fallback" and model is not None:
+        if isinstance(entry, Layer) and entry.name == "fallback":
             for target in entry.arguments["targets"]:
                 if isinstance(target, str) and plain_name(target) == plain_name(model):
                     yield f"fallback() has {target!r}, the pipeline's own model: it is asked once"
