@@ -105,6 +105,10 @@ def check_settings(config: ClientConfig) -> None:
         limit = getattr(config, name)
         if not isinstance(limit, int) or limit < 1:
             raise TypeError(f"{name} must be a whole number above 0, not {limit!r}")
+    if config.options.get("max_retries"):
+        raise TypeError(
+            "max_retries: the SDK does not retry here; put retry(attempts=…) into the pipeline's layers"
+        )
     try:
         if config.timeout is not None:
             check_timeout("timeout", config.timeout)

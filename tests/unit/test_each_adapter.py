@@ -97,6 +97,12 @@ async def test_the_sdk_never_retries(upstream, llm):
     assert upstream.count == 2
 
 
+def test_retries_are_not_the_sdks_and_it_is_said_whose(api):
+    with pytest.raises(TypeError, match=r"retry\(attempts=…\)"):
+        api.make(api_key="k", max_retries=3)
+    api.make(api_key="k", max_retries=0)
+
+
 @pytest.mark.parametrize(
     ("params", "says"),
     [
