@@ -211,8 +211,11 @@ class RedisStore(BaseStore):
             raise
 
     async def _undo(self, task: asyncio.Future[object], wanted: Reservation | Lease) -> None:
-        # Not before the server had its say, or the answer could be given after it was given back.
-        await asyncio.wait([task])
+        # Not before the server had its say, or the answer could be given after it was given back. At
+        # the end of its loop this is done in another one, which would never hear of it; by then
+        # it has been cancelled.
+        if task.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait([task])
         try:
             await self.release(wanted)
         except StoreError:

@@ -7,6 +7,7 @@ import logging
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 
@@ -221,6 +222,27 @@ async def test_nothing_is_given_back_before_the_server_had_given_it(store, proxy
     await asyncio.sleep(0.05)  # time enough to be given back too early, over another connection
     proxy.unblock()
     assert await store.balance("team") == Balance(0, 0, None)
+
+
+async def test_a_loop_ends_that_has_something_to_give_back(proxy):
+    """In another loop, at the end of its own, which the call would have had its answer from."""
+    here = asyncio.get_running_loop()
+
+    async def main():
+        store = stores.redis(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.5)
+        await store.balance("team")
+        here.call_soon_threadsafe(proxy.block)
+        await asyncio.sleep(0.05)
+        call = asyncio.create_task(store.reserve(Claim("team", 10, 10), ttl=60))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        await asyncio.wait([call])
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)
+    thread.start()
+    await asyncio.to_thread(thread.join, 20)
+    assert not thread.is_alive()
+    proxy.unblock()
 
 
 async def test_an_error_of_what_a_callback_started_is_reported(caplog):
