@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import subprocess
 import sys
 from decimal import Decimal
@@ -48,6 +49,28 @@ def test_after_uninstalling_litellm_is_not_there(litellm):
     assert not [
         each for each in sys.meta_path if type(each).__module__ == stand_in.install.__module__
     ]
+    stand_in.install()
+
+
+def test_classes_say_that_they_are_litellms_while_it_is_installed(litellm):
+    named = {
+        litellm.ModelResponse: "litellm.types.utils",
+        litellm.Message: "litellm.types.utils",
+        litellm.Usage: "litellm.types.utils",
+        litellm.ModelResponseStream: "litellm.types.utils",
+        litellm.RateLimitError: "litellm.exceptions",
+        litellm.BudgetExceededError: "litellm.exceptions",
+        litellm.CustomLogger: "litellm.integrations.custom_logger",
+        litellm.Router: "litellm.router",
+        litellm.ResponsesAPIResponse: "litellm.types.llms.openai",
+    }
+    assert {each: each.__module__ for each in named} == named
+    litellm.install()
+    answer = litellm.ModelResponse(usage=litellm.Usage(prompt_tokens=3))
+    assert pickle.loads(pickle.dumps(answer)).usage.prompt_tokens == 3
+    stand_in.uninstall()
+    assert litellm.Message.__module__ == "scallion.compat.litellm.types._messages"
+    assert pickle.loads(pickle.dumps(answer)).usage.prompt_tokens == 3
     stand_in.install()
 
 

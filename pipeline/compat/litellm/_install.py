@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _ALIAS = "litellm"
+# Where litellm has the classes that stand in a module of another name here.
+_HOMES = {
+    "_own_errors": "exceptions",
+    "types._access": "types.utils",
+    "types._messages": "types.utils",
+    "types._usage": "types.utils",
+    "types.info": "types.utils",
+    "types.llms._responses": "types.llms.openai",
+}
 
 
 def install() -> ModuleType:
@@ -25,6 +34,10 @@ def install() -> ModuleType:
     Call it before anything imports litellm: code that holds the real one keeps it. The real one need
     not be installed; `importlib.metadata.version("litellm")` is `litellm.__version__` in any case.
     Calling again changes nothing.
+
+    The classes say that they are litellm's (`__module__`): others look there to recognise them, and
+    what is pickled or cached by class name can be read by either. So a process that unpickles them
+    has to install as well.
 
     Returns:
         The module that `import litellm` gives now.
@@ -38,8 +51,13 @@ def install() -> ModuleType:
         raise RuntimeError(
             "litellm has been imported already: call scallion.compat.litellm.install() first"
         )
-    for name in _names(package):
-        sys.modules[_ALIAS + name.removeprefix(package.__name__)] = import_module(name)
+    modules = [import_module(name) for name in _names(package)]
+    for module in modules:
+        sys.modules[_ALIAS + module.__name__.removeprefix(package.__name__)] = module
+    for module in modules:
+        for thing in list(vars(module).values()):
+            if isinstance(thing, type) and thing.__module__.startswith(f"{package.__name__}."):
+                _call_litellms(thing, thing.__module__.removeprefix(f"{package.__name__}."))
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
     return package
@@ -51,8 +69,23 @@ def uninstall() -> None:
         module = sys.modules[name]
         if module.__name__.partition(".")[0] == __package__.partition(".")[0]:
             del sys.modules[name]
+    while _renamed:
+        thing, module_name = _renamed.popitem()
+        thing.__module__ = module_name
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+
+
+_renamed: dict[type, str] = {}
+"""Our own names of the modules of classes that say that they are litellm's."""
+
+
+def _call_litellms(thing: type, place: str) -> None:
+    """Let a class say that it is litellm's, if it can be found there."""
+    home = f"{_ALIAS}.{_HOMES.get(place, place)}"
+    if getattr(sys.modules.get(home), thing.__qualname__, None) is thing:
+        _renamed[thing] = thing.__module__
+        thing.__module__ = home
 
 
 def _names(package: ModuleType) -> Iterator[str]:
