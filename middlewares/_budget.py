@@ -126,6 +126,8 @@ def budget(
             raise ValueError(f"the limit {unit}= must be from 0 to {most}, whole for tokens")
     if isinstance(unknown_price, str) and unknown_price not in ("refuse", "allow"):
         raise ValueError(f'unknown_price must be "refuse", "allow" or rates, not {unknown_price!r}')
+    if not hold > 0:
+        raise ValueError(f"hold must be seconds above 0, not {hold!r}")
     if not callable(per) and per not in ("pipeline", "tenant", "model"):
         raise ValueError(f'per must be "pipeline", "tenant", "model" or a function, not {per!r}')
     if on_error not in ("raise", "pass"):

@@ -132,6 +132,8 @@ def cache(
         raise ValueError("stale_while_revalidate is a number of seconds after a ttl")
     if key is not None and (not callable(key) or iscoroutinefunction(key)):
         raise TypeError(f"key must be a plain function that returns a text, not {key!r}")
+    if isinstance(ignore, str):
+        raise TypeError(f"ignore is a list of parameters, not {ignore!r}")
     recording = mode in RECORDINGS
     shelf = Shelf(
         as_store(store),

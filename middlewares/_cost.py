@@ -88,6 +88,8 @@ def cost(
     """
     given = not_default(cost, locals())
     books = Ledger() if ledger is None else ledger
+    if not isinstance(books, Ledger):
+        raise TypeError(f"ledger must be a Ledger, not {ledger!r}")
     table = load_prices(prices)
     unknown: set[str] = set()
     key = _Clerk(books)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from msgspec import Struct
@@ -55,7 +55,11 @@ class Target(Struct, frozen=True, eq=False):
     on: Any = None
 
     def __post_init__(self) -> None:
+        if self.model is not None and (not isinstance(self.model, str) or not self.model):
+            raise TypeError(f"model must be a name, not {self.model!r}")
         if self.params is not None:
+            if not isinstance(self.params, Mapping):
+                raise TypeError(f"params must be a mapping, not {self.params!r}")
             params = dict(self.params)
             hide_params(params)
             force_setattr(self, "params", params)

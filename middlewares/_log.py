@@ -50,6 +50,7 @@ def log(
 
     Raises:
         ValueError: there is no such level.
+        TypeError: `logger` is none.
     """
     level = {"warn": "warning"}.get(level.lower(), level.lower())
     if level not in ("debug", "info", "warning", "error", "critical"):
@@ -145,6 +146,8 @@ def _ended(outcome: Outcome) -> dict[str, Any]:
 
 
 def _emitter(logger: Any) -> Callable[[str, str, dict[str, Any]], object]:
+    if logger is not None and not callable(getattr(logger, "info", None)):
+        raise TypeError(f"logger must be a logger of structlog or logging, not {logger!r}")
     if isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
 
         def emit_standard(level: str, event: str, fields: dict[str, Any]) -> None:

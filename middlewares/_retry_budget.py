@@ -5,6 +5,8 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from scallion._layer import check_kinds
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,6 +33,7 @@ class RetryBudget:
     def __init__(
         self, *, ratio: float = 0.2, min_per_second: float = 1.0, burst: float = 10.0
     ) -> None:
+        check_kinds(RetryBudget, locals())
         if not all(number >= 0 for number in (ratio, min_per_second, burst)):  # nor NaN
             raise ValueError("ratio, min_per_second and burst must be numbers, and none negative")
         self.ratio = ratio

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ._layer import Layer
 from ._response import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from ._pipeline import Handler, Middleware
     from ._request import Request
@@ -21,7 +22,7 @@ def as_layers(middlewares: Iterable[Middleware]) -> tuple[Middleware, ...]:
     Raises:
         TypeError: an entry is no middleware; the message names it.
     """
-    if callable(middlewares) or isinstance(middlewares, (str, bytes)):
+    if isinstance(middlewares, (str, bytes)) or not isinstance(middlewares, Iterable):
         raise TypeError(f"middlewares must be a list of middlewares, not {middlewares!r}")
     layers = tuple(middlewares)  # before they are checked: it may be a generator
     for position, middleware in enumerate(layers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from importlib import import_module
 from inspect import Signature, signature
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def layer(factory: Callable[P, Middleware]) -> Callable[P, Layer]:
         except TypeError as error:
             name = factory.__name__
             raise TypeError(f"{name}(): {error}. It is {name}{parameters_of(factory)}") from None
+        check_kinds(factory, arguments)
         return Layer(factory.__name__, factory.__module__, arguments, factory(*args, **kwargs))
 
     return make
@@ -78,8 +80,36 @@ def parameters_of(factory: Callable[..., object]) -> str:
     return str(Signature(bare))
 
 
+def check_kinds(factory: Callable[..., object], arguments: Mapping[str, Any]) -> None:
+    """Check the arguments that are to be numbers, texts or switches, by the factory's annotations.
+
+    Raises:
+        TypeError: one is something else; the text names it, and says what is wanted.
+    """
+    for name, parameter in signature(factory).parameters.items():
+        wanted = str(parameter.annotation).split(" | ")
+        if name not in arguments or not _KINDS.keys() >= set(wanted):
+            continue
+        value = arguments[name]
+        # True is an int to Python, and never meant as one.
+        switch = isinstance(value, bool) and "bool" not in wanted
+        if switch or not isinstance(value, tuple(_KINDS[kind][0] for kind in wanted)):
+            what = " or ".join(_KINDS[kind][1] for kind in wanted)
+            raise TypeError(f"{factory.__name__}(): {name} must be {what}, not {value!r}")
+
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "bool": (bool, "True or False"),
+    "int": (Integral, "a whole number"),
+    "float": (Real, "a number"),
+    "str": (str, "a text"),
+    "None": (type(None), "None"),
+}
+
+
 def not_default(factory: Callable[..., object], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `arguments` that say something: for factories whose layers are of their own kind."""
+    check_kinds(factory, arguments)
     defaults = {name: p.default for name, p in signature(factory).parameters.items()}
     return {
         name: value

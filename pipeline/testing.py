@@ -64,7 +64,7 @@ class ScriptedProvider(FakeClient):
             asked = text_of(request.messages[-1].get("content"))
             raise AssertionError(
                 f"the provider was asked {self._times(len(self.requests))}, and its script has "
-                f"{len(self._script)} steps. The last request: {request.model}, {asked!r}"
+                f"{_steps(len(self._script))}. The last request: {request.model}, {asked!r}"
             )
         return await super().__call__(request)
 
@@ -77,7 +77,7 @@ class ScriptedProvider(FakeClient):
 
     def assert_played(self) -> None:
         """Fail unless the whole script was played."""
-        assert not self._steps, f"{len(self._steps)} steps were not played: {list(self._steps)!r}"
+        assert not self._steps, f"{_steps(len(self._steps))} not played: {list(self._steps)!r}"
 
     @staticmethod
     def _times(number: int) -> str:
@@ -85,6 +85,10 @@ class ScriptedProvider(FakeClient):
 
     def __reduce__(self) -> Any:
         return partial(ScriptedProvider, delay=self._delay), self._script
+
+
+def _steps(number: int) -> str:
+    return "1 step" if number == 1 else f"{number} steps"
 
 
 async def assert_streams_alike(

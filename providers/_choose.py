@@ -148,6 +148,8 @@ def detect_provider(model: str) -> Provider:
     Raises:
         InvalidRequestError: the prefix is none of these.
     """
+    if not isinstance(model, str):
+        raise InvalidRequestError(f"model must be a name, not {model!r}")
     prefix, slash, _ = model.partition("/")
     if not slash:
         return Provider.ANTHROPIC if model.startswith("claude-") else Provider.OPENAI

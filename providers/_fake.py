@@ -56,6 +56,9 @@ class FakeClient(BaseLLMClient):
         if isinstance(script, (str, bytes)):
             raise TypeError("script must be a list of steps, not one text")
         self._script = tuple(script or ())
+        for step in self._script:
+            if not callable(step) and not isinstance(step, (tuple, Exception)):
+                _check_said(step, step)
         self._steps = deque(self._script)
         self._delay = delay
 
@@ -69,11 +72,7 @@ class FakeClient(BaseLLMClient):
         if isinstance(step, Exception):
             raise step
         said, error = step if isinstance(step, tuple) else (step, None)
-        if not isinstance(said, (str, Message, ModelResponse)):
-            raise TypeError(
-                "a step of the fake provider is a text, a Message, a ModelResponse, an error, a "
-                f"text with an error, or a function that returns one of these, not {step!r}"
-            )
+        _check_said(said, step)
         # A copy, because layers and callers write on what they get.
         if isinstance(said, str):
             answer = _answer(Message(content=said), request)
@@ -120,6 +119,14 @@ class FakeClient(BaseLLMClient):
 
     def __repr__(self) -> str:
         return f"fake({len(self._script)} steps)" if self._script else "fake()"
+
+
+def _check_said(said: object, step: object) -> None:
+    if not isinstance(said, (str, Message, ModelResponse)):
+        raise TypeError(
+            "a step of the fake provider is a text, a Message, a ModelResponse, an error, a "
+            f"text with an error, or a function that returns one of these, not {step!r}"
+        )
 
 
 def _like(chunk: StreamChunk, delta: Delta) -> StreamChunk:

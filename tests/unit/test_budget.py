@@ -419,10 +419,11 @@ async def test_two_pipelines_with_one_store_and_name_share_a_budget(prices):
         {"usd": 1, "unknown_price": {"input": float("nan"), "output": 20}},
         {"usd": 1, "unknown_price": {"input": "five", "output": 20}},
         {"usd": 1, "window": 0},
+        {"usd": 1, "hold": 0},
     ],
 )
 def test_what_makes_no_sense_is_refused(settings):
-    with pytest.raises(ValueError, match=r"limit|unknown_price|window"):
+    with pytest.raises((ValueError, TypeError), match=r"limit|tokens|unknown_price|window|hold"):
         budget(**settings)
 
 
