@@ -35,6 +35,7 @@ def test_importing_litellm_gives_the_stand_in_and_its_modules(litellm):
     assert ModelResponse is litellm.ModelResponse
     assert CustomStreamWrapper is litellm.CustomStreamWrapper
     assert litellm.install() is litellm
+    assert litellm.types.llms.vertex_ai.PartType(text="x") == {"text": "x"}
     assert import_module("litellm._version").version == litellm.__version__
 
 
@@ -258,6 +259,24 @@ def test_hugging_faces_tokenizers_are_used_where_they_are_installed(litellm, mon
     for made in (litellm.create_pretrained_tokenizer("x/y"), litellm.create_tokenizer("{}")):
         assert made["type"] == "huggingface_tokenizer"
         assert litellm.token_counter(custom_tokenizer=made, text="abc") == 3
+
+
+def test_an_answer_is_checked_with_jsonschema_where_it_is_installed(litellm, monkeypatch):
+    class ValidationError(Exception):
+        pass
+
+    def validate(value, schema):
+        if value.keys() != schema["properties"].keys():
+            raise ValidationError
+
+    fake = SimpleNamespace(validate=validate, ValidationError=ValidationError)
+    monkeypatch.setitem(sys.modules, "jsonschema", fake)
+    rule = import_module("litellm.litellm_core_utils.json_validation_rule")
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    assert rule.validate_schema(schema, '{"a": 1}') is None
+    for answer in ('{"b": 1}', "no JSON"):
+        with pytest.raises(litellm.JSONSchemaValidationError, match="invalid response"):
+            rule.validate_schema(schema, answer)
 
 
 def test_without_ranks_there_are_no_ids(litellm, monkeypatch):
