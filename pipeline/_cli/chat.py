@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import warnings
 from contextlib import suppress
@@ -177,6 +178,8 @@ def _converse(chat: Chat, runner: asyncio.Runner) -> int:
         if text == "/new":
             chat.forget()
             terminal.note("forgotten")
+        elif re.fullmatch(r"/\w+", text):
+            terminal.note(f"no command {text}: there are /new and /quit")
         elif text:
             _take_turn(chat, runner, terminal, text)
 

@@ -222,11 +222,11 @@ def _prices() -> Iterator[Finding]:
     from scallion.costs import load_prices
 
     try:
-        load_prices(None)
+        row = load_prices(None).row("gpt-4o")
     except Exception as error:  # noqa: BLE001
         yield Finding("price table", "built in", "broken", f"{type(error).__name__}: {error}")
     else:
-        yield Finding("price table", "built in", "ok", "")
+        yield Finding("price table", "built in", "ok", f"from {row.source}" if row else "")
     found = _version("genai-prices")
     state: State = "ok" if found else "absent"
     yield Finding("price table", "genai-prices", state, found or "pip install 'scallion[prices]'")

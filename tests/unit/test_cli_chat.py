@@ -303,11 +303,12 @@ def converse(monkeypatch, capsys):
 
 
 def test_a_conversation_ends_with_quit_or_the_end_of_the_input(converse):
-    code, out = converse("first", "", "/new", KeyboardInterrupt(), "second", "/quit", "never")
+    typed = ("first", "", "/help", "/new", KeyboardInterrupt(), "second", "/quit", "never")
+    code, out = converse(*typed)
     shown = re.sub(r"\d+ tokens in, \d+ out, ", "", out.out)
     assert (code, out.err) == (0, "")
     assert [line.split(":")[0] for line in shown.splitlines()[1:]] == [
-        "You asked", "  · $0, $0 in all", "  · forgotten", "", "  · Ctrl-D ends",
+        "You asked", "  · $0, $0 in all", "  · no command /help", "  · forgotten", "", "  · Ctrl-D ends",
         "You asked", "  · $0, $0 in all",
     ]  # fmt: skip
     assert converse()[0] == 0

@@ -41,6 +41,7 @@ def test_without_a_key_it_says_so_and_exits_with_1(capsys):
     assert found["SDK", "openai"]["state"] == found["SDK", "anthropic"]["state"] == "ok"
     assert found["store", "sqlite"]["state"] == "ok"
     assert found["price table", "built in"]["state"] == "ok"
+    assert found["price table", "built in"]["detail"].startswith("from genai-prices ")
 
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENROUTER_API_KEY"])
