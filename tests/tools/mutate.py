@@ -67,7 +67,7 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
             "charge_of", "_counts_prompt", "_is_whole", "_status_of", "price_of", "price_in_turn",
             "_estimated",
         ),
-        ("tests/unit/test_cost.py",),
+        ("tests/unit/test_charge.py", "tests/unit/test_cost.py"),
     ),
     "prices": (
         "scallion._prices_charge", ("charge", "_either", "_step"), ("tests/unit/test_costs.py",)
@@ -98,6 +98,9 @@ EXPLAINED: dict[str, str] = {
         ],
         "every model in the table has a window, and none is of one token",
     ),
+    "retry budget RetryBudget.withdraw: if self._balance < 1 - 1e-9: | LtE": "no balance is just that",
+    "retry budget RetryBudget._accrue: if self._at is not None and now > self._at: | GtE": "in no time"
+    " nothing is earned",
     "key request_key: known = memory or Digests(entries=0) | 1": "it is dropped after the call",
 }
 """Mutants that are no different in anything that can be seen: `target function: source line | change` → why."""
