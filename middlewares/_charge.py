@@ -67,7 +67,7 @@ def _is_whole(answer: ModelResponse, request: Request) -> bool:
 
     A usage that came by then, with or behind the last finish reason, is no guess.
     """
-    counted = answer.usage is not None and (answer.usage.completion_tokens or answer.usage.cost)
+    counted = answer.usage is not None and answer.usage.completion_tokens
     reasons = [choice.finish_reason for choice in answer.choices]
     wanted = request.params.get("n")
     enough = len(reasons) >= (wanted if isinstance(wanted, int) else 1)
