@@ -29,7 +29,6 @@ from support.upstream import (
     CUT,
     HANG,
     Reply,
-    Upstream,
     error,
     html,
     json_reply,
@@ -52,12 +51,6 @@ TOOLS = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
     for name in ("add", "now")
 ]
-
-
-@pytest.fixture
-async def upstream():
-    async with Upstream() as server:
-        yield server
 
 
 @pytest.fixture

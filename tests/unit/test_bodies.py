@@ -18,7 +18,6 @@ from scallion.providers import anthropic, openai, openrouter
 from support.upstream import (
     CUT,
     Reply,
-    Upstream,
     completion,
     completion_stream,
     error,
@@ -33,12 +32,6 @@ each_provider = pytest.mark.parametrize(
 KEY = "sk-canary-0123456789"
 PAGE = """<!DOCTYPE html><html><head><title>Gateway</title><style>p { color: red }</style>
 <script>let x = "<p>";</script></head><body><p>No &amp; upstream</p><!-- hidden --></body></html>"""
-
-
-@pytest.fixture
-async def upstream():
-    async with Upstream() as server:
-        yield server
 
 
 def says(text, kind, *more):

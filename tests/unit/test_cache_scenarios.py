@@ -40,12 +40,6 @@ ASKED = {
 CUT_OFF = {"index": 0, "message": {"role": "assistant", "content": "H"}, "finish_reason": None}
 
 
-@pytest.fixture
-async def upstream():
-    async with Upstream() as server:
-        yield server
-
-
 @pytest.fixture(params=["complete", "stream"])
 def mode(request):
     return Mode(request.param)

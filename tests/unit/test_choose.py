@@ -8,13 +8,7 @@ import pytest
 from scallion import Request, build_pipeline, providers
 from scallion.exceptions import AuthenticationError, InvalidRequestError
 from scallion.providers import Provider, auto, detect_provider, get_client
-from support.upstream import Upstream, completion, completion_stream, message, message_stream
-
-
-@pytest.fixture
-async def upstream():
-    async with Upstream() as server:
-        yield server
+from support.upstream import completion, completion_stream, message, message_stream
 
 
 @pytest.fixture

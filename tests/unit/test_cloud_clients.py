@@ -14,13 +14,7 @@ from scallion import build_pipeline
 from scallion.exceptions import InvalidRequestError, OverloadedError, RateLimitError
 from scallion.middlewares import cost
 from scallion.providers import anthropic, openai, openrouter
-from support.upstream import Reply, Upstream, message, message_stream
-
-
-@pytest.fixture
-async def upstream():
-    async with Upstream() as server:
-        yield server
+from support.upstream import Reply, message, message_stream
 
 
 def frame(payload, **headers):

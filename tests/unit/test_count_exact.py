@@ -6,7 +6,7 @@ from scallion import Request
 from scallion import exceptions as e
 from scallion.providers import anthropic, auto, fake, openai, openrouter
 from scallion.providers._fake import FakeClient
-from support.upstream import Upstream, error, html, json_reply, message
+from support.upstream import error, html, json_reply, message
 
 TOOL = {
     "type": "function",
@@ -26,12 +26,6 @@ HISTORY = [
     {"role": "assistant", "content": "Noon."},
     {"role": "user", "content": "And now?"},
 ]
-
-
-@pytest.fixture
-async def upstream():
-    async with Upstream() as server:
-        yield server
 
 
 @pytest.fixture

@@ -57,12 +57,6 @@ def api(request):
 
 
 @pytest.fixture
-async def upstream():
-    async with Upstream() as server:
-        yield server
-
-
-@pytest.fixture
 async def llm(api, upstream):
     provider = api.make(api_key="k", base_url=upstream.url)
     async with build_pipeline(provider=provider, model="m") as pipeline:

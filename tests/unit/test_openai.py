@@ -23,7 +23,6 @@ from support.upstream import (
     CLOSE,
     CUT,
     Reply,
-    Upstream,
     completion,
     completion_stream,
     error,
@@ -33,12 +32,6 @@ from support.upstream import (
 )
 
 SIZES = [1, 2, 3, 7, 64]
-
-
-@pytest.fixture
-async def upstream():
-    async with Upstream() as server:
-        yield server
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from scallion.exceptions import (
 from scallion.providers import openrouter
 from support.upstream import (
     CUT,
-    Upstream,
     completion,
     completion_stream,
     error,
@@ -49,12 +48,6 @@ BILL = {
     "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 1, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 2},
 }
-
-
-@pytest.fixture
-async def upstream():
-    async with Upstream() as server:
-        yield server
 
 
 @pytest.fixture
