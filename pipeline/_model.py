@@ -30,7 +30,7 @@ import msgspec
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Self
 
 T = TypeVar("T", bound="Model")
@@ -119,6 +119,24 @@ class Model(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
     def model_validate_json(cls, data: str | bytes) -> Self:
         """Build from JSON text. Raises `ValueError` if it is not JSON or not an object."""
         return decode(cls, data.encode() if isinstance(data, str) else data)
+
+    # What pydantic and FastAPI ask: so that an answer can be a model's field, and a route's result.
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        yield from self.to_dict().items()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        written = core_schema.plain_serializer_function_ser_schema(cls.to_dict)
+        return core_schema.no_info_plain_validator_function(
+            cls.model_validate, serialization=written
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "object", "title": cls.__name__}
 
     def _dump(self, *, keep_none: bool) -> dict[str, Any]:
         dumped: dict[str, Any] = {}

@@ -4,8 +4,11 @@ import copy
 import json
 import pickle
 
+import fastapi
 import msgspec
+import pydantic
 import pytest
+from fastapi.encoders import jsonable_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -655,3 +658,36 @@ def test_the_text_of_a_content_is_that_of_its_text_parts(content, text):
     if content is None or isinstance(content, (str, list)):
         assert Message(content=content).text == text
         assert (StreamChunk.of(content).content or "") == text
+
+
+def test_an_answer_may_be_a_field_of_a_pydantic_model():
+    class Turn(pydantic.BaseModel):
+        question: str
+        answer: ModelResponse
+
+    said = {"id": "1", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"},
+            "finish_reason": "stop"}], "x": 1}  # fmt: skip
+
+    turn = Turn(question="?", answer=said)
+    copy = Turn.model_validate_json(turn.model_dump_json())
+
+    assert copy.answer.text == "Hi"
+    assert copy.answer.to_dict() == dict(copy.answer) == said
+    assert Turn(question="?", answer=copy.answer).answer is copy.answer
+    assert Turn.model_json_schema()["properties"]["answer"]["title"] == "ModelResponse"
+    with pytest.raises(pydantic.ValidationError):
+        Turn(question="?", answer="Hi")
+
+
+def test_an_answer_is_what_a_route_of_fastapi_returns():
+    app = fastapi.FastAPI()
+    answer = ModelResponse.model_validate({"id": "1", "choices": [], "x": 1})
+
+    @app.get("/typed")
+    async def typed() -> ModelResponse:
+        return answer
+
+    assert jsonable_encoder(answer) == {"id": "1", "choices": [], "x": 1}
+    route = next(route for route in app.routes if route.path == "/typed")
+    assert route.response_field.serialize(answer) == {"id": "1", "choices": [], "x": 1}
+    assert "/typed" in app.openapi()["paths"]
