@@ -248,7 +248,11 @@ def audit() -> Target:
 
     def run(data: bytes) -> None:
         path.write_bytes(data)
-        verdict = verify(path)
+        try:
+            verdict = verify(path)
+        except ValueError as error:
+            assert "is no audit" in str(error)  # noqa: PT017 - or there is a verdict
+            return
         if verdict.ok:
             assert [line for line in data.splitlines() if line in lines] == lines
 
