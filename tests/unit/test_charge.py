@@ -117,7 +117,8 @@ def test_a_completed_answer_that_was_not_counted_is_estimated(prices, counted):
 )
 def test_a_prompt_of_no_tokens_is_believed_where_something_else_was_counted(prices, fields):
     counted = usage(0, 3, **fields)
-    assert bill(attempt("completed", said("stop", usage=counted)), prices).usage == counted
+    charge = bill(attempt("completed", said("stop", usage=counted)), prices)
+    assert (charge.usage, charge.exact) == (counted, True)
 
 
 @pytest.mark.parametrize("status", ["closed", "abandoned", "cancelled", "failed"])
