@@ -99,7 +99,7 @@ def test_a_completed_answer_is_billed_as_counted(prices, counted, reasons, param
     assert (charge.usage, charge.exact) == (counted, True)
 
 
-@pytest.mark.parametrize("counted", [None, usage(0, 3)])
+@pytest.mark.parametrize("counted", [None, usage(0, 3), usage(0, 3, model_extra={"x": [1]})])
 def test_a_completed_answer_that_was_not_counted_is_estimated(prices, counted):
     charge = bill(attempt("completed", said("stop", usage=counted)), prices)
     assert not charge.exact
