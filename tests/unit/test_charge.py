@@ -63,6 +63,7 @@ def bill(tried, prices, **params):
         (e.MalformedResponseError("no", status_code=200), False),
         (e.MalformedResponseError("no", status_code=399), False),
         (e.ConnectionError("no"), False),
+        (ValueError("no"), False),
     ],
 )
 def test_what_was_never_answered_costs_nothing_and_surely_so_where_the_server_refused(
