@@ -90,7 +90,7 @@ async def test_half_an_hour_of_bad_weather_leaves_nothing_behind(tmp_path, addre
             server.requests.clear()
             await quiet()
         print(memory.held, memory.peak)
-        assert memory.held < 2**19
+        assert memory.held < 2 * 2**20  # two of the huge texts may be remembered
         assert memory.peak < 200 * 2**20
     await quiet()
     assert asyncio.all_tasks() == tasks
