@@ -543,8 +543,9 @@ async def test_what_was_exchanged_can_be_read_from_the_sdks_error_as_it_was_but_
     assert str(response.request.url) == str(request.url) == f"{sent[0].url}".replace(CANARY, "***")
     assert json.loads(request.content)["messages"][0]["role"] == "user"
     assert request.headers["content-type"] == "application/json"
-    assert request.headers["authorization"] == "***"
-    assert CANARY in sent[0].headers["authorization"]  # the client's own is left alone
+    # Not every version of the SDKs puts a key into the same header.
+    [header] = [name for name, value in sent[0].headers.items() if CANARY in value]
+    assert request.headers[header] == "***"  # and the client's own is left alone
     with pickled_as_dask_does():
         assert pickle.loads(pickle.dumps(caught)).__cause__.response.json() == response.json()
 

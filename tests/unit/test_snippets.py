@@ -22,6 +22,7 @@ import pytest
 
 from scallion import exceptions
 from scallion._order import RULES
+from scallion._prices import default_table
 from support.upstream import Received, Reply, Upstream, completion, completion_stream, message
 from support.upstream import message_stream as streamed_message
 
@@ -69,6 +70,7 @@ def upstream(monkeypatch, tmp_path):
             monkeypatch.setenv(f"{name}_BASE_URL", upstream.url + path)
         monkeypatch.chdir(tmp_path)
         yield upstream
+        default_table.cache_clear()  # a page registers prices of its own
 
 
 def answer(request: Received) -> Reply:
