@@ -138,6 +138,4 @@ def without_query_secrets(value: Any) -> Any:
     if type(value).__name__ != "URL":
         return value
     text = str(value)
-    return _QUERY.sub(
-        lambda part: part[0] if not is_secret(part[1]) else f"{part[1]}={MASK}", text
-    )
+    return _QUERY.sub(lambda part: part[0] if not is_secret(part[1]) else f"{part[1]}={MASK}", text)
