@@ -86,7 +86,7 @@ def price_of(usage: Usage, attempt: Attempt, prices: PriceTable) -> Cost | None:
     answered = answer.model if answer is not None else None
     models = (answered, attempt.model)
     cost = price_in_turn(models, attempt.provider, usage, tier, at, prices)
-    if cost is not None and cost.row is not None and cost.exact:
+    if cost is not None and cost.row is not None:
         asked = prices.row(attempt.model, attempt.provider)
         if asked is not None and not asked.exact:  # by a route that has prices of its own
             return replace(cost, exact=False)
@@ -128,14 +128,13 @@ def _estimated(answer: ModelResponse, request: Request) -> Usage:
     provider = answer.provider or getattr(request.provider, "name", None)
     prompt = known.prompt_tokens or estimate(request, provider=provider).tokens
     model = answer.model or request.model or ""
-    texts: list[str] = []
+    texts: list[str | None] = []
     for choice in answer.choices:
         message = choice.message
-        reasoning = message.reasoning or message.reasoning_content
-        texts += [message.text, message.refusal or "", reasoning or ""]
+        texts += [message.text, message.refusal, message.reasoning or message.reasoning_content]
         for call in message.tool_calls or ():
             if call.function is not None:
-                texts += [call.function.name or "", call.function.arguments or ""]
+                texts += [call.function.name, call.function.arguments]
     generated = sum(count_tokens(text, model, provider=provider) for text in texts if text)
     completion = max(known.completion_tokens, generated)
     return Usage(

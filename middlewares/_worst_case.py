@@ -66,7 +66,7 @@ def provider_of(request: Request) -> str | None:
 def as_sent(request: Request) -> Request:
     """The request with what `extra_body` puts in the place of its parameters."""
     extra = request.params.get("extra_body")
-    if not isinstance(extra, dict) or not extra:
+    if not isinstance(extra, dict):
         return request
     params = {name: value for name, value in request.params.items() if name != "extra_body"}
     return request.replace(

@@ -12,7 +12,7 @@ from scallion import exceptions as e
 from scallion.costs import PriceTable, register_price
 from scallion.middlewares import budget, cost, fallback, retry
 from scallion.middlewares._budget import _actual, _key
-from scallion.middlewares._worst_case import worst_case
+from scallion.middlewares._worst_case import as_sent, worst_case
 from scallion.stores import Window, memory
 from scallion.testing import ManualClock
 from scallion.types import StreamChunk, Usage
@@ -692,6 +692,77 @@ def test_only_what_can_be_dearer_is_reserved_for_as_such():
     assert heard.prompt_tokens_details.audio_tokens == heard.prompt_tokens
     spoken = reserved_for(modalities=["text", "audio"]).completion_tokens_details
     assert (spoken.audio_tokens, spoken.image_tokens or 0) == (10, 0)
+
+
+@pytest.mark.parametrize(
+    ("parts", "sound", "image"),
+    [
+        (["a", {"type": "text", "text": "b"}], False, False),
+        (["a", {"type": "input_audio", "input_audio": {"data": "UklGRg=="}}], True, False),
+        ([{"type": "text", "text": "a"}, {"type": "image", "source": {}}], False, True),
+    ],
+)
+def test_one_part_of_a_kind_is_enough_to_reserve_for_it(parts, sound, image):
+    used = reserved_for([{"role": "user", "content": "a"}, {"role": "user", "content": parts}])
+    kinds = used.prompt_tokens_details
+    assert kinds.audio_tokens == (used.prompt_tokens if sound else 0)
+    assert kinds.image_tokens == (used.prompt_tokens if image else 0)
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+PART = {"type": "text", "text": "hi"}
+TOOL = {"name": "f", "input_schema": {}}
+
+
+@pytest.mark.parametrize(
+    ("model", "message", "params", "written"),
+    [
+        ("claude", {"content": "hi"}, {}, False),
+        ("claude", {"content": [PART]}, {"tools": [TOOL]}, False),
+        ("claude", {"content": "hi"}, MARK, True),
+        ("claude", {"content": "hi"} | MARK, {}, True),
+        ("claude", {"content": [PART, PART | MARK]}, {}, True),
+        ("claude", {"content": [PART]}, {"tools": [TOOL | MARK, TOOL]}, True),
+        ("m", {"content": "hi"}, {}, True),
+        (None, {"content": "hi"}, {}, True),
+    ],
+)
+def test_only_claudes_prompt_is_surely_not_written_to_the_cache_and_only_without_a_mark(
+    model, message, params, written
+):
+    messages = [{"role": "user"} | message, {"role": "user", "content": "go on"}]
+    used = worst_case(Request(model, messages, {"max_tokens": 10} | params))
+    kinds = used.prompt_tokens_details
+    assert used.prompt_tokens > 0
+    assert kinds.cache_write_tokens == (used.prompt_tokens if written else 0)
+    assert kinds.cache_write_1h_tokens == kinds.cache_write_tokens
+
+
+@pytest.mark.parametrize(
+    ("limit", "thinking", "reserved"),
+    [
+        (1, None, 1),
+        (1, {"type": "adaptive"}, 1),
+        (10, {"type": "enabled", "budget_tokens": 9}, 10),
+        (10, {"type": "enabled", "budget_tokens": 10}, 20),
+    ],
+)
+def test_thinking_that_does_not_fit_inside_the_limit_is_reserved_for_on_top(
+    limit, thinking, reserved
+):
+    assert reserved_for(max_tokens=limit, thinking=thinking).completion_tokens == reserved
+
+
+def test_a_limit_of_no_tokens_is_refused():
+    with pytest.raises(ValueError, match="max_tokens is 0: it must be above 0"):
+        reserved_for(max_tokens=0)
+
+
+@pytest.mark.parametrize("extra", [None, {}, "no dict"])
+def test_an_extra_body_without_parameters_changes_nothing_of_what_is_sent(extra):
+    request = Request("m", "hi", {"max_tokens": 5, "extra_body": extra})
+    sent = as_sent(request)
+    assert (sent.model, sent.messages, sent.params["max_tokens"]) == ("m", request.messages, 5)
 
 
 def test_a_limit_of_the_call_comes_before_that_of_the_budget():

@@ -1,6 +1,7 @@
 """What an attempt is billed: by the server's count where that can be believed, else by an estimate."""
 
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,6 +9,7 @@ from scallion import Attempt, Request
 from scallion import exceptions as e
 from scallion.costs import PriceTable
 from scallion.middlewares._charge import charge_of
+from scallion.tokens import count_tokens
 from scallion.types import (
     Choice,
     FunctionCall,
@@ -173,6 +175,35 @@ def test_everything_that_was_generated_is_counted(prices):
     assert generated(content=text, refusal=text, reasoning=text, tool_calls=[call]) == 4 * words
 
 
+@pytest.mark.parametrize(
+    ("asked", "adapter", "answered", "by", "counted_as"),
+    [
+        ("m", None, None, None, "m"),
+        (None, None, None, None, "m"),
+        ("m", "anthropic", None, None, "claude"),
+        ("m", None, None, "anthropic", "claude"),
+        ("m", "anthropic", None, "p", "m"),
+        ("claude", None, None, None, "claude"),
+        ("m", None, "claude", None, "claude"),
+        ("claude", None, "m", None, "m"),
+    ],
+)
+def test_an_estimate_counts_as_the_one_that_answered_does_and_else_the_one_that_was_asked(
+    prices, asked, adapter, answered, by, counted_as
+):
+    text = "an unexpectedly long-winded sentence, isn't it"
+    expected = count_tokens(text, counted_as)
+    assert count_tokens(text, "m") < count_tokens(text, "claude")
+    request = Request(asked, "hi", provider=SimpleNamespace(name=adapter))
+    tried = attempt("closed", said(None, text=text, model=answered, provider=by))
+    assert charge_of(tried, request, prices).usage.completion_tokens == expected
+
+
+def test_a_handler_without_a_name_is_estimated_as_no_providers(prices):
+    request = Request("m", "hi", provider=object())
+    assert charge_of(attempt("closed", said(None)), request, prices).usage.completion_tokens > 0
+
+
 def test_the_model_that_answered_sets_the_price_and_else_the_one_that_was_asked(prices):
     for model, total in (("answered", "0.000074"), ("unheard-of", "0.000037"), (None, "0.000037")):
         tried = attempt("completed", said("stop", model=model, usage=usage(7, 3)))
@@ -182,3 +213,32 @@ def test_the_model_that_answered_sets_the_price_and_else_the_one_that_was_asked(
 def test_without_any_price_nothing_is_exact():
     charge = bill(attempt("completed", said("stop", usage=usage(7, 3))), PriceTable())
     assert (charge.usage, charge.cost, charge.exact) == (usage(7, 3), None, False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stated", "exact"),
+    [
+        ("openai/gpt-4o", None, True),
+        ("openai/gpt-4o:nitro", None, False),
+        ("openai/gpt-4o:nitro", 0.5, True),  # the provider says what it billed
+        ("unheard-of", None, True),
+    ],
+)
+def test_a_price_is_not_exact_where_a_route_with_prices_of_its_own_was_asked_for(
+    prices, asked, stated, exact
+):
+    response = said("stop", model="openai/gpt-4o", usage=usage(7, 3, cost=stated))
+    tried = attempt("completed", response)
+    tried.model, tried.provider = asked, "openrouter"
+    charge = bill(tried, prices)
+    assert (charge.cost.exact, charge.exact) == (exact, exact)
+    assert charge.cost.total > 0
+
+
+@pytest.mark.parametrize(("tier", "exact"), [(None, True), ("default", True), ("flex", False)])
+def test_the_tier_that_the_answer_names_is_priced_and_without_rates_of_its_own_not_exactly(
+    prices, tier, exact
+):
+    tried = attempt("completed", said("stop", service_tier=tier, usage=usage(7, 3)))
+    charge = bill(tried, prices)
+    assert (charge.cost.exact, charge.exact) == (exact, exact)
