@@ -101,8 +101,8 @@ EXPLAINED: dict[str, str] = {
     "retry budget RetryBudget.withdraw: if self._balance < 1 - 1e-9: | LtE": "no balance is just that",
     "retry budget RetryBudget._accrue: if self._at is not None and now > self._at: | GtE": "in no time"
     " nothing is earned",
-    'charge _status_of: return getattr(attempt.error, "status_code", None) or 0 | 1': "no error's"
-    " status is below 400",
+    'charge _status_of: return getattr(attempt.error, "status_code", None) or 0 | 1': "any number"
+    " below 400 does",
     "key request_key: known = memory or Digests(entries=0) | 1": "it is dropped after the call",
 }
 """Mutants that are no different in anything that can be seen: `target function: source line | change` → why."""
