@@ -198,6 +198,9 @@ def mutants(function: Any) -> Iterator[tuple[int, str, ast.Module]]:
     ast.increment_lineno(tree, first - 1)
     definition: Any = tree.body[0]
     definition.decorator_list = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)  # that of a local name is never evaluated
     in_strings = {
         inner
         for node in ast.walk(tree)
