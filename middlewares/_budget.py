@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -342,7 +343,7 @@ def _key(per: Per, request: Request) -> str:
 
 
 def _everyone(per: Per, key: str | None) -> str:
-    if per == "pipeline" and key is None:
+    if per == "pipeline":
         return "pipeline"
     return "-" if key is None else key
 
@@ -358,12 +359,12 @@ def _window(window: float | timedelta | Window | None) -> Window | None:
 
 
 def _dollars(usd: Money) -> int:
-    """A limit in billionths; -1 for what is none."""
-    try:
+    """A limit in billionths."""
+    with suppress(InvalidOperation):
         amount = Decimal(str(usd))
-    except InvalidOperation:
-        raise ValueError(f"the limit usd= must be an amount, not {usd!r}") from None
-    return int((amount * NANO).to_integral_value(ROUND_CEILING)) if amount.is_finite() else -1
+        if amount.is_finite():
+            return int((amount * NANO).to_integral_value(ROUND_CEILING))
+    raise ValueError(f"the limit usd= must be an amount, not {usd!r}")
 
 
 def _nano(amount: Decimal) -> int:

@@ -329,11 +329,24 @@ async def test_what_a_warning_raises_reaches_the_caller_and_the_call_is_settled(
     assert await spent(limit, "0.0012") == Decimal("0.00011")
 
 
-async def test_tokens_that_only_the_total_counts_are_spent_too(prices):
+@pytest.mark.parametrize(("total", "left"), [(115, 885), (15, 985), (0, 985)])
+async def test_of_a_total_and_its_parts_the_larger_is_spent(prices, total, left):
     limit = budget(tokens=1_000, prices=prices)
-    used = Usage(prompt_tokens=10, completion_tokens=5, total_tokens=115)
+    used = Usage(prompt_tokens=10, completion_tokens=5, total_tokens=total)
     await pipeline(limit, Provider(used)).complete("hi", max_tokens=10)
-    assert (await limit.remaining()).tokens == 885
+    assert (await limit.remaining()).tokens == left
+
+
+async def test_a_service_tier_that_is_no_text_does_not_break_the_reservation(prices):
+    limit = budget(usd=1, prices=prices)
+    await pipeline(limit, Provider()).complete("hi", max_tokens=10, service_tier=["flex"])
+    assert (await limit.remaining()).usd < 1
+
+
+async def test_a_budget_for_all_is_the_same_whoever_asks_for_it(prices):
+    limit = budget(tokens=1_000, prices=prices)
+    await pipeline(limit, Provider()).complete("hi", max_tokens=10)
+    assert await limit.remaining("acme") == await limit.remaining()
 
 
 @pytest.mark.parametrize("tokens", [-5, 2**60])
