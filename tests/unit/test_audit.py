@@ -515,9 +515,9 @@ async def test_no_label_can_keep_a_call_out_of_the_record(tmp_path, odd, strict)
 
 
 async def test_a_deep_label_keeps_no_column_from_being_read(tmp_path):
-    layer = audit(tmp_path / "calls.db")
-    await pipeline([layer]).complete("hello", tenant="acme", metadata={"who": nested(1_000)})
-    await pipeline([layer]).complete("hello", tenant="acme", metadata={"who": nested(100)})
+    async with pipeline([audit(tmp_path / "calls.db")]) as llm:
+        await llm.complete("hello", tenant="acme", metadata={"who": nested(1_000)})
+        await llm.complete("hello", tenant="acme", metadata={"who": nested(100)})
 
     with closing(sqlite3.connect(tmp_path / "calls.db")) as connection:
         rows = connection.execute("SELECT tenant, status FROM audit").fetchall()
