@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Final, SupportsIndex
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 MASK: Final = "***"
 
@@ -104,6 +103,8 @@ def hide_params(params: dict[str, Any]) -> None:
 
 def without_credentials(url: str) -> tuple[str, str | None]:
     """A URL without user and password, and the `Authorization` header that says the same."""
+    from urllib.parse import unquote, urlsplit, urlunsplit
+
     parts = urlsplit(plain(url))
     userinfo, at, host = parts.netloc.rpartition("@")
     if not at:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -75,6 +74,8 @@ def repaired(data: bytes) -> bytes | None:
     Such as a byte order mark, a NaN (read as null), or half of a surrogate pair (read as U+FFFD),
     which servers write that cut texts by UTF-16 units. It must not cost a whole answer.
     """
+    import json
+
     try:
         value = json.loads(data.decode("utf-8-sig"), parse_constant=lambda _: None)
         text = json.dumps(value, ensure_ascii=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -79,6 +78,8 @@ def check_address(name: str, url: str) -> None:
 
 def _fault_of(url: str) -> str | None:
     # Apart from what raises: tracebacks show locals.
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(plain(url))
         _ = parts.port  # of http://user:pass/word@host this would be "pass"

@@ -10,7 +10,6 @@ import math
 import re
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -192,6 +191,8 @@ def _nobody_home(
         "error" in payload or payload.get("object") == "error"
     ):
         return True
+    from urllib.parse import urlsplit
+
     path = urlsplit(url).path if url else ""
     quoted = len(path) > 1 and path in message
     return quoted or fields.get("code") == "unknown_url" or _words(message) in _JUST_NOT_FOUND
@@ -373,6 +374,8 @@ def shown_url(url: str | None) -> str | None:
     """A URL without what may be secret in it: a password, and the query."""
     if not isinstance(url, str):
         return None
+    from urllib.parse import urlsplit, urlunsplit
+
     try:
         parts = urlsplit(plain(url))
         _ = parts.port

@@ -22,7 +22,6 @@ import msgspec
 
 from scallion._accumulate import BROKEN_OFF, accumulate
 from scallion._response import Response
-from scallion._scrub import Scrubber, secrets_sent
 from scallion._secrets import (
     HOLDERS,
     LeftBehind,
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from scallion._request import Request
+    from scallion._scrub import Scrubber
     from scallion.types import ModelResponse, StreamChunk
 
     from ._event_stream import EventDecoder
@@ -445,6 +445,8 @@ class SDKClient(BaseLLMClient):
                 secrets += [value for value in each.values() if isinstance(value, Secret)]
         with suppress(ValueError):  # not a URL at all, which is then what the failure says
             secrets.append(without_credentials(self.address() or "")[1])
+        from scallion._scrub import Scrubber, secrets_sent
+
         return Scrubber([*secrets, *secrets_sent(sent)])
 
     def _takes_bytes(self, client: Any) -> bool:

@@ -6,7 +6,6 @@ the same message each time: a changed id or argument in an old message would spo
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
@@ -20,6 +19,8 @@ def hashed_id(original: str) -> str:
     Letters, digits and `_` only. The same `original` always gives the same id, and two originals
     do not meet (128 bits of SHA-256), so a call and its result still find each other.
     """
+    import hashlib
+
     return f"call_{hashlib.sha256(original.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
