@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 import scallion.compat.litellm as stand_in
+
+INSTALL = Path(__file__).with_name("install_libraries.py")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Begin to install the libraries now, and let the tests that need them come last: it takes minutes."""
+    last = [item for item in items if "libraries" in getattr(item, "fixturenames", ())]
+    if last and not config.option.collectonly:
+        items[:] = [item for item in items if item not in last] + last
+        holder = TemporaryDirectory(prefix="scallion-libraries-", ignore_cleanup_errors=True)
+        config.add_cleanup(holder.cleanup)
+        folder = Path(holder.name)
+        with (folder / "log").open("wb") as log:
+            installing = subprocess.Popen(
+                [sys.executable, INSTALL, folder], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        config.add_cleanup(installing.wait)
+        config.add_cleanup(installing.kill)
+        config.stash[LIBRARIES] = folder, installing
+
+
+LIBRARIES = pytest.StashKey()
+
+
+@pytest.fixture(scope="session")
+def libraries(pytestconfig):
+    """The folder into which they are installed, and the process that is at it."""
+    return pytestconfig.stash[LIBRARIES]
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import venv
 from pathlib import Path
 
 import pytest
@@ -18,51 +16,23 @@ import pytest
 from support.upstream import Upstream, completion, completion_stream
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 PROGRAMS = sorted(path.stem for path in (HERE / "libraries").glob("run_*.py"))
-
-# With their dependencies, none of which is litellm.
-PLAIN = ["instructor>=1.17", "smolagents>=1.26", "llama-index-core>=0.14"]
-# Those that depend on litellm, and what else these need.
-WIRED = ["dspy>=3.4", "llama-index-llms-litellm>=0.8"]
-NEEDED = ["anyio", "cachetools", "cloudpickle", "diskcache", "gepa", "json-repair", "jsonschema"]
-NEEDED += ["orjson", "regex", "tenacity", "tqdm", "xxhash", "numpy"]
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="session")
-def python(tmp_path_factory):
+def python(libraries):
     """The interpreter of a venv with the libraries, the project, and no litellm."""
-    folder = tmp_path_factory.mktemp("libraries")
-    source = folder / "source"
-    source.mkdir()
-    for name in ("pipeline", "middlewares", "providers"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    venv.create(folder / "venv", with_pip=True)
-    interpreter = folder / "venv" / "bin" / "python"
-    pip = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run([*pip, "--no-compile", f"{source}[offline]", *PLAIN, *NEEDED])
-    run([*pip, "--no-compile", "--no-deps", *WIRED])
-    assert "litellm" not in installed(interpreter)
-    return interpreter
+    folder, installing = libraries
+    assert installing.wait(600) == 0, (folder / "log").read_text()[-6000:]
+    return folder / "venv" / "bin" / "python"
 
 
 def run(command, **options):
     finished = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-6000:]
     return finished.stdout
-
-
-def installed(interpreter):
-    names = "[each.name for each in importlib.metadata.distributions()]"
-    return set(
-        json.loads(
-            run([interpreter, "-c", f"import importlib.metadata, json; print(json.dumps({names}))"])
-        )
-    )
 
 
 def say(asked):
