@@ -28,6 +28,8 @@ from support.upstream import (
     sse,
 )
 
+pytestmark = pytest.mark.processes  # thousands of calls
+
 CALLS, STREAMS = 2_000, 300
 
 REPLIES = {
