@@ -143,7 +143,7 @@ async def handles_errors(llm: Pipeline) -> None:
     except AllModelsFailedError as error:
         assert_type(error.errors, list[Exception])
     except StreamError as error:
-        assert_type(error.partial, ModelResponse | None)
+        assert_type(error.partial, ModelResponse)
     except TimeoutError:
         pass  # exceptions.TimeoutError is one of these
     except ProviderError as error:
