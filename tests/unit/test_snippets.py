@@ -9,6 +9,7 @@ know nothing of it, because the SDKs read its address from the environment.
 from __future__ import annotations
 
 import ast
+import gc
 import inspect
 import io
 import re
@@ -71,6 +72,7 @@ def upstream(monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
         yield upstream
         default_table.cache_clear()  # a page registers prices of its own
+        gc.unfreeze()  # and one freezes all that there is
 
 
 def answer(request: Received) -> Reply:
