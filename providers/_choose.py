@@ -197,7 +197,7 @@ class AutoProvider:
     name = "auto"
 
     def __init__(self, **settings: Any) -> None:
-        self._settings = settings
+        self._settings = hide(settings)
         self._clients: dict[Provider, BaseLLMClient] = {}
 
     async def __call__(self, request: Request) -> Response:

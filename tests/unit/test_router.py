@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from scallion.exceptions import (
@@ -171,3 +173,14 @@ async def test_one_client_per_provider_is_made_when_it_is_first_needed():
 def test_numbers_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=r"retry_delay|attempts"):
         ModelRouter("gpt-4o", **wrong)
+
+
+def test_a_key_that_is_given_is_neither_shown_nor_pickled():
+    router = ModelRouter("gpt-4o", api_key="sk-canary-0123456789", base_url="http://h/v1")
+    provider = router._pipeline.provider
+
+    pickled = pickle.dumps(provider)
+
+    assert b"canary" not in pickled
+    assert "canary" not in repr(vars(provider))
+    assert pickle.loads(pickled).client_for("gpt-4o").config.base_url == "http://h/v1"
