@@ -14,6 +14,7 @@ import scallion.compat.litellm as stand_in
 INSTALL = Path(__file__).with_name("install_libraries.py")
 
 
+@pytest.hookimpl(trylast=True)  # when it is known which tests were asked for
 def pytest_collection_modifyitems(config, items):
     """Begin to install the libraries now, and let the tests that need them come last: it takes minutes."""
     last = [item for item in items if "libraries" in getattr(item, "fixturenames", ())]
