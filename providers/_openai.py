@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 
 from msgspec import DecodeError, json
 
@@ -160,6 +159,8 @@ class OpenAIClient(SDKClient):
         """Whether OpenAI's own models answer: at OpenAI, in one of its regions, or at Azure."""
         if any(cls.__name__ == "AsyncAzureOpenAI" for cls in type(self._given_client).__mro__):
             return True  # also where a gateway of one's own stands before it
+        from urllib.parse import urlsplit
+
         address = self.address()
         try:
             host = (urlsplit(address).hostname or "") if address else "api.openai.com"
