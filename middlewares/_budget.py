@@ -122,7 +122,7 @@ def budget(
         raise ValueError("budget() needs a limit: usd= or tokens=")
     limits = {"usd": None if usd is None else _dollars(usd), "tokens": tokens}
     for unit, limit in limits.items():
-        if limit is not None and (not isinstance(limit, int) or not 0 <= limit <= MAX_AMOUNT):
+        if limit is not None and not 0 <= limit <= MAX_AMOUNT:
             most = f"{MAX_AMOUNT // NANO:,}" if unit == "usd" else f"{MAX_AMOUNT:,}"
             raise ValueError(f"the limit {unit}= must be from 0 to {most}, whole for tokens")
     if isinstance(unknown_price, str) and unknown_price not in ("refuse", "allow"):

@@ -63,7 +63,7 @@ def retry(
     Raises:
         ValueError: a number makes no sense.
     """
-    if not isinstance(attempts, int) or attempts < 1:
+    if attempts < 1:
         raise ValueError(f"attempts must be a whole number of at least 1, not {attempts!r}")
     waits = (wait_initial, wait_max, max_retry_after)
     if not all(wait >= 0 for wait in waits):  # the comparison is also false of NaN

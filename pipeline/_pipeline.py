@@ -13,7 +13,7 @@ from ._layer import Layer
 from ._limits import call_limit, what_ended
 from ._opened import keep_one, note
 from ._order import OrderWarning, asked_twice, complaints
-from ._request import Attempt, Context, Request, as_messages
+from ._request import NOT_GIVEN, Attempt, Context, Request, as_messages
 from ._response import Response
 from ._response_stream import ResponseStream
 from ._secrets import hide_params
@@ -87,8 +87,6 @@ _ELSEWHERE = {
     "custom_llm_provider": "the model's prefix or build_pipeline(provider=…) says it",
     "caching": "put cache() into the pipeline's layers",
 }
-
-_NOT_GIVEN = frozenset({"NotGiven", "Omit"})
 
 
 class _Asking:
@@ -292,7 +290,7 @@ class Pipeline:
         said = {
             name: value
             for name, value in params.items()
-            if value is not None and type(value).__name__ not in _NOT_GIVEN
+            if value is not None and type(value).__name__ not in NOT_GIVEN
         }
         return Request(
             model or self.model, as_messages(messages), said, stream, context, self.provider

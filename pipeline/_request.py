@@ -283,6 +283,10 @@ def _as_dict(message: object, position: int) -> dict[str, Any]:
     return dict(message)
 
 
+NOT_GIVEN = frozenset({"NotGiven", "Omit"})
+"""The types by which the SDKs mark what is not given; by name, because neither is imported here."""
+
+
 def plain_name(model: str | None) -> str | None:
     """A model's name without a prefix that says no more than the name: `openai/gpt-4o` is `gpt-4o`."""
     prefix, _, rest = (model or "").partition("/")

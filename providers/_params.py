@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from scallion._request import NOT_GIVEN
 from scallion._secrets import HOLDERS, LeftBehind
 
 # Parameters of the call, not of the body: some for a layer that may not be there.
@@ -18,7 +19,6 @@ OURS = frozenset({"cache", "extra_body", "extra_headers", "extra_query", "timeou
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, "token"
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
-_UNSET = frozenset({"Omit", "NotGiven"})  # the SDKs' own marks, which take a default header away
 
 
 def check_params(params: Mapping[str, Any]) -> None:
@@ -54,7 +54,7 @@ def check_headers(name: str, value: Any) -> None:
     for header, text in value.items():
         if not isinstance(header, str) or not _HEADER_NAME.fullmatch(header):
             raise ValueError(f"{name} has the key {header!r}, which is no name of a header")
-        if type(text).__name__ in _UNSET:
+        if type(text).__name__ in NOT_GIVEN:  # takes a default header away
             continue
         if not isinstance(text, str):
             raise ValueError(f"{name}[{header!r}] must be a text, not {_kind(text)}")
