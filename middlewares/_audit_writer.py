@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import logging
-import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from scallion._clock import Clock
 from scallion.exceptions import AuditError
 
 from ._audit_jsonl import JsonlSink
 from ._audit_queue import Queues
 from ._audit_sinks import AuditSink
 from ._audit_sqlite import SqliteSink
+from ._seldom import Seldom
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
     Put = Callable[[Record], asyncio.Future[None] | None]
-
-QUIET: Final = 60.0
-"""Seconds between two warnings of records that cannot be written."""
 
 
 class Writer:
@@ -41,7 +38,7 @@ class Writer:
     def __init__(self, *, strict: bool) -> None:
         self.lost = 0
         self._strict = strict
-        self._warned_at: float | None = None
+        self._warn = Seldom("audit: %d records could not be written so far (%s: %s)")
 
     def begin(self) -> Put:
         """What will take the record of a call that begins, from a callback and in any thread."""
@@ -73,15 +70,8 @@ class Writer:
     def lose(self, error: Exception) -> None:
         """Count a record that could not be written; say so, but not for each of a thousand."""
         self.lost += 1
-        now = time.monotonic()
-        if not self._strict and (self._warned_at is None or now - self._warned_at >= QUIET):
-            self._warned_at = now
-            logging.getLogger("scallion").warning(
-                "audit: %d records could not be written so far (%s: %s)",
-                self.lost,
-                type(error).__name__,
-                error,
-            )
+        if not self._strict:
+            self._warn(Clock(), self.lost, type(error).__name__, error)
 
     def _put(self, record: Record) -> asyncio.Future[None] | None:
         raise NotImplementedError

@@ -36,10 +36,12 @@ import builtins
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, TypeVar
 
     from ._request import Attempt
     from .types import ModelResponse
+
+    E = TypeVar("E", bound=Exception)
 
 __all__ = [
     "AllModelsFailedError",
@@ -86,10 +88,11 @@ class LLMClientError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Not by the constructor, whose keyword-only arguments pickle knows nothing of. What it sets is
         # the state, and not an argument: an error is in the records of its own attempts.
-        return _bare, (type(self), self.args), self.__dict__
+        return bare, (type(self), self.args), self.__dict__
 
 
-def _bare(cls: type[LLMClientError], args: tuple[Any, ...]) -> LLMClientError:
+def bare(cls: type[E], args: tuple[Any, ...]) -> E:
+    """An error that no constructor has touched: pickle then gives it its attributes."""
     error = cls.__new__(cls, *args)
     error.args = args
     return error

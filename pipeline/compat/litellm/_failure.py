@@ -6,6 +6,8 @@ from typing import Any
 
 from httpx2 import Request, Response
 
+from scallion.exceptions import bare
+
 
 def _request_of() -> Request:
     return Request("POST", "https://api.openai.com/v1")
@@ -75,20 +77,13 @@ class _Failure:
 
     def __reduce__(self) -> Any:
         # The constructors have required arguments, so the common way of copying fails.
-        return _rebuilt, (type(self), self.args, _picklable(self.__dict__))  # type: ignore[attr-defined]
+        return bare, (type(self), self.args), _picklable(self.__dict__)  # type: ignore[attr-defined]
 
 
 def _picklable(attributes: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value for name, value in attributes.items() if name not in ("request", "response")
     }
-
-
-def _rebuilt(cls: type[Exception], args: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(attributes)
-    return error
 
 
 class _ProviderFirst(_Failure):
