@@ -167,7 +167,7 @@ def decode(cls: type[T], data: bytes) -> T:
         RecursionError: nested too deep to read.
     """
     try:
-        decoder: msgspec.json.Decoder[T] = _decoder(cls)
+        decoder: msgspec.json.Decoder[T] = decoder_of(cls)
         return decoder.decode(data)
     except msgspec.ValidationError:
         return read(cls, msgspec.json.decode(data))
@@ -190,7 +190,8 @@ def read(cls: type[T], obj: object) -> T:
 
 
 @cache
-def _decoder(cls: type[T]) -> msgspec.json.Decoder[T]:
+def decoder_of(cls: type[T]) -> msgspec.json.Decoder[T]:
+    """The one decoder for a class. Takes a millisecond to make, which an import should not."""
     return msgspec.json.Decoder(cls)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from msgspec import DecodeError, json
+from msgspec import DecodeError
 
-from scallion._model import decode, read
+from scallion._model import decode, decoder_of, read
 from scallion._secrets import plain
 from scallion.exceptions import InvalidRequestError
 from scallion.types import ModelResponse, StreamChunk
@@ -191,9 +191,6 @@ def _known(message: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in message.items() if name in _KNOWN}
 
 
-_decode_chunk = json.Decoder(StreamChunk).decode
-
-
 class ChunkDecoder:
     """Decodes `chat.completion.chunk` events."""
 
@@ -206,11 +203,12 @@ class ChunkDecoder:
 
     def decode(self, events: list[bytes], chunks: list[StreamChunk]) -> bool:
         """See `EventDecoder`."""
+        decode = decoder_of(StreamChunk).decode
         for data in events:
             if data == b"[DONE]":
                 return True
             try:
-                chunk = _decode_chunk(data)
+                chunk = decode(data)
             except DecodeError:
                 # Something unknown in it: read it with care. Errors are found here too, because
                 # `error` is no field of a chunk.

@@ -14,7 +14,6 @@ import sys
 import weakref
 from abc import abstractmethod
 from contextlib import suppress
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -124,6 +123,8 @@ class SDKClient(BaseLLMClient):
         does, is known by that; with any other, the answers are those of this adapter alone.
         """
         del model
+        from hashlib import blake2b  # takes a millisecond, and only caches ask for an identity
+
         client, config = self._given_client, self.config
         account: list[Any]
         if client is not None:
