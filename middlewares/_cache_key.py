@@ -179,15 +179,15 @@ def answerers(layers: Iterable[object], provider: Any) -> list[Answerer]:
         on = entry.arguments.get("on")
         for target in entry.arguments.get("targets", ()):
             model = target if isinstance(target, str) else getattr(target, "model", None)
-            named = getattr(target, "provider", None)
             if callable(target):  # a handler
-                named, own = target, on
+                named, params, own = target, None, on
             else:
+                named = getattr(target, "provider", None)
+                params = getattr(target, "params", None)
                 own = getattr(target, "on", None) or on
             if isinstance(named, str):
                 named = _adapter(named)
             whose = identity_of(named or provider, model)
-            params = getattr(target, "params", None) if not callable(target) else None
             found.append(Answerer(model, params, whose, None if own is None else _names(own)))
     return found
 

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import os
 import pickle
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,7 +17,16 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from scallion import Context, Request, build_pipeline
-from scallion.middlewares._cache_key import canonical, request_key
+from scallion._layer import Layer
+from scallion.exceptions import RateLimitError, ServerError
+from scallion.middlewares import Target, fallback
+from scallion.middlewares._cache_key import (
+    Answerer,
+    answerers,
+    canonical,
+    identity_of,
+    request_key,
+)
 from scallion.middlewares._cache_memory import Digests
 from scallion.providers import anthropic, auto, openai
 from scallion.types import FunctionCall, Message, ToolCall
@@ -614,3 +624,132 @@ def test_tools_are_told_apart_by_their_names():
     asked = request(tools=tools)
     assert request_key(asked, memory=memory) == request_key(asked, memory=memory)
     assert {label for _, _, label in memory._known} >= {"two"}
+
+
+STACK = [Answerer("m2", None, "whose", None)]
+PIPELINE = build_pipeline(provider=openai(api_key="a"), model="m2")
+
+
+@pytest.mark.parametrize(
+    ("asked", "stack", "key"),
+    [
+        (request(), (), "5e72c0896d9809d490653ddcc3660709fc13e5a1337b631a32b39bb403d939bc"),
+        (
+            request(**FULL, seed=1.0, user="ada", tenant="t"),
+            (),
+            "6cbeae0c05dfa73a992981982ad84e1eda8ff07f1efeaafff118f9531d784561",
+        ),
+        (
+            request(provider=PIPELINE),
+            (),
+            "4643666df854ffa3e46929ac9124af24bd9cab63cb5042920e3ab7ab546ad115",
+        ),
+        (request(), STACK, "a4bac6493f23a3aa81f1a3107f8600339a4fc8f2cf858990446149ab335802a6"),
+    ],
+    ids=["short", "parameters of all kinds", "a pipeline as provider", "a stack"],
+)
+def test_keys_stay_as_they_are_or_recordings_would_not_be_found_any_more(
+    asked, stack, key, monkeypatch
+):
+    for name in [name for name in os.environ if name.startswith("OPENAI_")]:
+        monkeypatch.delenv(name)
+    # If they have to change: raise VERSION, and say so in the changelog.
+    assert request_key(asked, stack=stack) == key
+
+
+def test_the_first_providers_account_counts_with_a_stack_behind_it():
+    one, other = request(), request(provider=openai(api_key="key-2"))
+    assert request_key(one, stack=STACK) != request_key(other, stack=STACK)
+
+
+def test_without_a_model_a_provider_counts_only_by_what_its_stack_says():
+    one, other = request(model=None), request(model=None, provider=openai(api_key="key-2"))
+    assert request_key(one, stack=STACK) == request_key(other, stack=STACK)
+    assert request_key(one) != request_key(other)  # such as a pipeline that chooses one
+
+
+def test_accounts_that_are_ignored_do_not_matter():
+    one, other = request(), request(provider=openai(api_key="key-2"))
+    ignore = {"identity"}
+    assert request_key(one, ignore=ignore) == request_key(other, ignore=ignore)
+    moved = [STACK[0]._replace(identity="another's")]
+    assert request_key(one, ignore=ignore, stack=STACK) == request_key(
+        one, ignore=ignore, stack=moved
+    )
+
+
+def test_with_models_ignored_those_of_a_stack_do_not_matter():
+    ignore = {"model"}
+    assert request_key(request(), ignore=ignore, stack=STACK) == request_key(
+        request(), ignore=ignore
+    )
+
+
+def test_a_stack_with_what_is_no_json_has_no_key():
+    with pytest.raises(ValueError, match="no JSON value"):
+        request_key(request(), stack=[STACK[0]._replace(params={"top_p": float("nan")})])
+
+
+def test_a_providers_identity_is_asked_with_the_model_or_an_empty_text():
+    class Ours:
+        def identity(self, model):
+            return f"ours for {model!r}"
+
+    assert identity_of(Ours(), "m") == "ours for 'm'"
+    assert identity_of(Ours(), None) == "ours for ''"
+
+
+def test_the_fallbacks_inside_a_pipeline_that_is_the_provider_count():
+    def nested(*targets):
+        provider = openai(api_key="a")
+        inner = build_pipeline([fallback(list(targets))] if targets else [], provider=provider)
+        return request_key(request(provider=inner))
+
+    assert len({nested(), nested("gpt-4o"), nested("gpt-4o", "gpt-4.1")}) == 3
+
+
+def test_what_functions_hold_counts_down_to_the_fourth_within_each_other():
+    def within(depth, text):
+        held = text if depth == 0 else within(depth - 1, text)
+
+        async def handler(request):
+            return held
+
+        return handler
+
+    def told(depth, text):
+        return identity_of(within(depth, text), None)
+
+    assert told(2, "a") != told(2, "b")
+    assert told(3, "a") == told(3, "b")
+
+
+def test_only_a_fallback_has_others_that_answer():
+    async def run(request, call_next):
+        return await call_next(request)
+
+    other = Layer("spread", __name__, {"targets": ["gpt-4o"]}, run)
+    here = openai(api_key="a")
+    assert answerers([run, other], here) == []
+    found = answerers([run, fallback(["gpt-4o"])], here)
+    assert found == [("gpt-4o", None, here.identity("gpt-4o"), None)]
+
+
+def test_a_handler_to_fall_back_to_is_known_by_itself_and_a_target_by_what_it_says():
+    class Handler:
+        params, on = {"top_p": 1}, KeyError  # of its own, and nothing to do with a target's
+        model = "m2"
+
+        def identity(self, model):
+            return f"a handler for {model}"
+
+        async def __call__(self, request): ...
+
+    target = Target("m3", provider=Handler(), params={"seed": 1}, on=RateLimitError)
+    layers = [fallback(["m1", Handler(), target], on=ServerError)]
+    here = openai(api_key="a")
+    assert answerers(layers, here) == [
+        ("m1", None, here.identity("m1"), "scallion.exceptions.ServerError"),
+        ("m2", None, "a handler for m2", "scallion.exceptions.ServerError"),
+        ("m3", {"seed": 1}, "a handler for m3", "scallion.exceptions.RateLimitError"),
+    ]
