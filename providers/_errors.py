@@ -30,10 +30,17 @@ from scallion.exceptions import (
     TimeoutError,
 )
 
-from ._bodies import visible
+from ._error_body import (
+    delay_within,
+    innermost,
+    labels_within,
+    message_of,
+    messages_within,
+    object_in,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from scallion.types import ModelResponse, StreamChunk
 
@@ -47,10 +54,15 @@ _SPECIFIC: dict[str, type[ProviderError]] = {
     "moderation_blocked": ContentPolicyError,
     "invalid_prompt": ContentPolicyError,  # OpenAI, of reasoning models: flagged by usage policy
     "ResponsibleAIPolicyViolation": ContentPolicyError,  # Azure
+    "data_inspection_failed": ContentPolicyError,  # Alibaba
+    "refusal": ContentPolicyError,  # OpenRouter
+    "API_KEY_INVALID": AuthenticationError,  # Gemini, with status 400
     "model_not_found": ModelNotFoundError,
     "DeploymentNotFound": ModelNotFoundError,  # Azure
     "overloaded_error": OverloadedError,
     "overloaded": OverloadedError,
+    "provider_overloaded": OverloadedError,  # OpenRouter
+    "capacity_exceeded": OverloadedError,  # Groq, with status 498
     "server_overloaded": OverloadedError,
     "engine_overloaded": OverloadedError,
 }
@@ -72,6 +84,7 @@ _STATUS: dict[int, type[ProviderError]] = {
     408: TimeoutError,
     413: InvalidRequestError,
     422: InvalidRequestError,
+    424: ServerError,  # of what is behind the server: Bedrock's model, TGI's generation
     429: RateLimitError,
     529: OverloadedError,
 }
@@ -95,10 +108,17 @@ _TYPE: dict[str, type[ProviderError]] = {
 _NO_CODE_FOR_CONTEXT = re.compile(
     r"(the )?prompt is too long:"  # Anthropic, Fireworks
     r"|input length and `max_tokens` exceed context limit:"  # Anthropic
-    r"|this (endpoint|model)'s maximum context length is"  # OpenRouter; DeepSeek, vLLM
+    r"|this (endpoint|model)'s maximum (context|prompt) length is"  # OpenRouter; DeepSeek, vLLM; xAI
     r"|'max_tokens' or 'max_completion_tokens' is too large: \d+\. this model's maximum context"
     r"|you passed \d+ input tokens and requested"  # vLLM
     r"|prompt contains \d+ tokens.* too large"  # Mistral
+    r"|the input token count (\(?\d+\)? )?exceeds the maximum number of tokens"  # Gemini
+    r"|input is too long for requested model"  # Bedrock
+    r"|input validation error: `inputs` (tokens \+|must have less than)"  # TGI
+    r"|the input \(\d+ tokens\) is longer than the model's context length"  # SGLang
+    r"|requested token count exceeds the model's maximum context length"  # SGLang
+    r"|(<400> InternalError.Algo.InvalidParameter: )?range of input length should be"  # Alibaba
+    r"|invalid request: your request exceeded model token limit"  # Moonshot
     r"|cannot truncate prompt with n_keep|trying to keep the first \d+ tokens when"  # LM Studio
     r"|the number of tokens to keep from the initial prompt is|context size has been exceeded"
     r"|litellm\.ContextWindowExceededError:",  # LiteLLM's proxy
@@ -110,9 +130,6 @@ _JUST_NOT_FOUND = frozenset(
     {"not found", "file not found", "page not found", "resource not found", "route not found",
      "method not allowed"}
 )  # fmt: skip
-
-_MAX_SHOWN = 500
-_MAX_READ = 4000
 
 
 def error_from_payload(
@@ -135,22 +152,25 @@ def error_from_payload(
         url: What was asked, as it may be shown.
         now: Seconds since the epoch, for a `retry-after` that is a date.
     """
-    said = (
-        payload[0] if isinstance(payload, list) and payload else payload
-    )  # Gemini's are in a list
-    error = said.get("error", said) if isinstance(said, dict) else said
+    said = payload[0] if isinstance(payload, list) and payload else payload  # Gemini's
+    error = innermost(said)
     fields: dict[str, Any] = error if isinstance(error, dict) else {}
     code, kind = fields.get("code"), fields.get("type")
-    message = _message(error, said)
+    message = message_of(error, said)
     # Nobody's, if it stands inside an answer of the API: then the address is right.
     nobody_home = status in (404, 405) and _nobody_home(said, fields, message, model, url)
     if status is None:
         status = _status_within(code)
-    labels = [label for label in (*_labels_within(fields), kind) if isinstance(label, str)]
+    labels = [label for label in (*labels_within(fields), kind) if label and isinstance(label, str)]
     cls = _classify(status, labels, message, fields)
     if nobody_home:
         cls = InvalidRequestError
         message = f"no API answers at {url or 'this address'}, is base_url right? {message}"
+    wait = retry_after(headers, now=now) if headers is not None else None
+    if wait is None:
+        wait = delay_within(fields)
+    if request_id is None and isinstance(said, dict) and isinstance(said.get("request_id"), str):
+        request_id = said["request_id"]
     retryable = None
     if any(label in _USED_UP for label in labels):
         retryable = False
@@ -158,6 +178,8 @@ def error_from_payload(
         retryable = headers["x-should-retry"] == "true"
     elif status in (407, 409, 425):
         retryable = status != 407
+    elif status == 402 and wait is not None:
+        retryable = True  # OpenRouter: what is under way must be paid for first
     return cls(
         message,
         provider=provider,
@@ -165,7 +187,7 @@ def error_from_payload(
         status_code=status,
         request_id=request_id,
         code=labels[0] if labels else None,
-        retry_after=retry_after(headers, now=now) if headers is not None else None,
+        retry_after=wait,
         retryable=retryable,
         body=payload,
     )
@@ -180,7 +202,7 @@ def _nobody_home(
     about the address if it quotes that, has not the form of this API's errors, or says no more
     than the status does.
     """
-    labels = (*_labels_within(fields), fields.get("type"))
+    labels = (*labels_within(fields), fields.get("type"))
     if fields.get("param") == "model" or any(
         isinstance(label, str) and label in _SPECIFIC for label in labels
     ):
@@ -219,12 +241,11 @@ def _classify(
     for label in labels:
         if label in _SPECIFIC:
             return _SPECIFIC[label]
-    told = (message, *_messages_within(fields))
+    told = (message, *messages_within(fields))
     if status in (None, 400, 413, 422) and any(map(_NO_CODE_FOR_CONTEXT.match, told)):
         return ContextWindowExceededError
-    metadata = fields.get("metadata")
-    if status == 403 and isinstance(metadata, dict) and "reasons" in metadata:
-        return ContentPolicyError  # OpenRouter's moderation
+    if status == 403 and not {"reasons", "patterns"}.isdisjoint(object_in(fields, "metadata")):
+        return ContentPolicyError  # OpenRouter's moderation, and its guardrails
     if status is not None:
         generic = ServerError if status >= 500 else ProviderError
         return _STATUS.get(status, generic)
@@ -232,67 +253,6 @@ def _classify(
         if label in _TYPE:
             return _TYPE[label]
     return ServerError
-
-
-def _labels_within(fields: dict[str, Any]) -> Iterator[Any]:
-    """Error codes, outermost first: OpenRouter and Azure wrap the upstream's own error."""
-    yield fields.get("code")
-    inner = fields.get("innererror")
-    if isinstance(inner, dict):
-        yield inner.get("code")
-    wrapped = _upstreams(fields)
-    yield wrapped.get("code")
-    yield wrapped.get("type")
-
-
-def _messages_within(fields: dict[str, Any]) -> Iterator[str]:
-    message = _upstreams(fields).get("message")
-    if isinstance(message, str):
-        yield message
-
-
-def _upstreams(fields: dict[str, Any]) -> dict[str, Any]:
-    """The error of the host that OpenRouter asked, as it came; empty if there is none to read."""
-    metadata = fields.get("metadata")
-    raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    if isinstance(raw, str):
-        try:
-            raw = msgspec.json.decode(raw)
-        except (ValueError, RecursionError):
-            return {}
-    wrapped = raw.get("error", raw) if isinstance(raw, dict) else None
-    return wrapped if isinstance(wrapped, dict) else {}
-
-
-def _message(error: Any, payload: Any) -> str:
-    for holder in (error, payload):
-        if isinstance(holder, dict):
-            for name in ("message", "detail", "error", "title", "errors"):
-                if isinstance(holder.get(name), str):
-                    return str(holder[name])
-                if isinstance(holder.get(name), list) and (found := _complaints(holder[name])):
-                    return _shortened(found)
-        elif isinstance(holder, str) and (text := visible(holder[:_MAX_READ])):
-            return _shortened(text)
-    return "the provider reported an error without a message"
-
-
-def _complaints(listed: list[Any]) -> str:
-    """What a list of errors says, such as FastAPI's of the fields that it refuses."""
-    said = []
-    for each in listed:
-        if isinstance(each, dict):
-            place = each.get("loc")
-            where = ".".join(map(str, place)) + ": " if isinstance(place, list) else ""
-            what = each.get("msg") or each.get("message")
-            said += [f"{where}{what}"] if isinstance(what, str) else []
-        elif isinstance(each, str):
-            said.append(each)
-    return "; ".join(said)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
@@ -341,16 +301,13 @@ def error_from_response(
         payload = msgspec.json.decode(response.content)
     except Exception:  # noqa: BLE001 - an error page of any kind is still an error page
         payload = _text(response)
-    request_id = request_id_of(headers)
-    if isinstance(payload, dict) and request_id is None:
-        request_id = payload.get("request_id")
     error = error_from_payload(
         payload,
         provider=provider,
         model=model,
         status=status,
         headers=headers,
-        request_id=request_id,
+        request_id=request_id_of(headers),
         url=_asked_url(response),
         now=now,
     )
@@ -394,4 +351,10 @@ def _text(response: Any) -> str:
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The provider's id of the request, from the headers."""
-    return headers.get("x-request-id") or headers.get("request-id")
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+
+
+# OpenAI's and most; Anthropic's; Amazon's; Azure's; OpenRouter's.
+_REQUEST_IDS = (
+    "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-generation-id"
+)  # fmt: skip

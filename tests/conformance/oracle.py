@@ -48,7 +48,12 @@ def expect(exchange: Exchange) -> Expected:
 def _request_id(exchange: Exchange, body: Any) -> str | None:
     headers = {name.lower(): value for name, value in exchange.headers.items()}
     own = body.get("request_id") if isinstance(body, dict) else None
-    return headers.get("request-id") or headers.get("x-request-id") or own
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), own)
+
+
+_REQUEST_IDS = (
+    "request-id", "x-request-id", "x-amzn-requestid", "apim-request-id", "x-generation-id"
+)  # fmt: skip
 
 
 # Finish reasons by which a server says that it did not finish.
