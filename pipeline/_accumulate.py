@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from msgspec import json
+
 from ._fragments import (
     joined,
     joined_audio,
@@ -39,8 +41,8 @@ _RARE = (
     "audio", "function_call", "provider_content", "model_extra",
 )  # fmt: skip
 
-BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
-"""Finish reasons that are none: OpenRouter's and vLLM's, SGLang's, DeepSeek's."""
+BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource", "network_error"})
+"""Finish reasons that are none: OpenRouter's and vLLM's, SGLang's, DeepSeek's, Z.ai's."""
 
 _WHOLE = ("name", "tool_call_id")
 """Fields of messages that no provider sends in pieces, and that deltas know nothing of."""
@@ -236,9 +238,14 @@ class _ToolCall:
         if fragment.id and self.id and fragment.id != self.id:
             return False
         # The name is whole in the first fragment, and some servers repeat it in each. Another one
-        # after arguments is another call.
-        name = fragment.function.name if fragment.function is not None else None
-        return not name or not self.with_arguments or name == self.name
+        # after arguments is another call; so is the same one after arguments that came whole.
+        # (Gemini numbers each of its calls 0, and gave them no ids.)
+        function = fragment.function
+        if function is None or not function.name or not self.with_arguments:
+            return True
+        if function.name != self.name:
+            return False
+        return not function.arguments or len(self.functions) > 1 or not self._came_whole()
 
     def add(self, fragment: ToolCall) -> None:
         if fragment.id is not None:
@@ -251,6 +258,12 @@ class _ToolCall:
             self.functions.append(function)
             self.name = self.name or function.name
             self.with_arguments = self.with_arguments or bool(function.arguments)
+
+    def _came_whole(self) -> bool:
+        try:
+            return isinstance(json.decode(self.functions[0].arguments or ""), dict)
+        except ValueError:
+            return False
 
     def build(self) -> ToolCall:
         return ToolCall(

@@ -135,4 +135,6 @@ class _MessageDecoder:
                     error.body, provider=self._provider, model=self._model
                 ) from None
             chunks += made
-        return self._events.stopped
+            if self._events.stopped:
+                return True  # what may follow in the same packet is not read in another one either
+        return False

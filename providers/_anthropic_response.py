@@ -57,10 +57,11 @@ class InBandError(Exception):
     """Anthropic sent an error where an answer was due: in a 200's body, or as a stream's event.
 
     Attributes:
-        body: What it sent: `{"type": "error", "error": {"type": …, "message": …}, …}`.
+        body: What it sent: `{"type": "error", "error": {"type": …, "message": …}, …}`, or what a
+            gateway made of that.
     """
 
-    def __init__(self, body: dict[str, Any]) -> None:
+    def __init__(self, body: Any) -> None:
         super().__init__("Anthropic sent an error in place of an answer")
         self.body = body
 

@@ -35,7 +35,8 @@ from ._anthropic_response import (
     text_in,
     usage_of,
 )
-from ._bodies import decoded
+from ._bodies import as_told, decoded
+from ._sse import ErrorEvent
 from ._tool_calls import arguments_object, arguments_text
 
 _OBJECT = "chat.completion.chunk"
@@ -113,6 +114,8 @@ class AnthropicEvents:
         return self._feed_any(data)
 
     def _feed_any(self, data: bytes) -> list[StreamChunk]:
+        if isinstance(data, ErrorEvent):
+            raise InBandError(as_told(data))
         if data.strip() in (b"[DONE]", b""):
             return []
         data, event = decoded(data)

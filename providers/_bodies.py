@@ -99,6 +99,14 @@ def decoded(data: bytes) -> tuple[bytes, Any]:
         return whole, msgspec.json.decode(whole)
 
 
+def as_told(data: bytes) -> Any:
+    """What `data` says, as JSON if it is that, else as text."""
+    try:
+        return decoded(data)[1]
+    except (ValueError, RecursionError):
+        return data.decode("utf-8", "replace")
+
+
 def too_large(limit: int) -> MalformedResponseError:
     """The error for a body of more than `limit` bytes."""
     return MalformedResponseError(

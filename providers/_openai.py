@@ -11,16 +11,18 @@ from scallion._secrets import plain
 from scallion.exceptions import InvalidRequestError
 from scallion.types import ModelResponse, StreamChunk
 
-from ._bodies import decoded, errors_cut_short
+from ._bodies import as_told, decoded, errors_cut_short
 from ._encode import encode_json
 from ._errors import embedded_error, error_from_payload
 from ._openai_history import to_openai_messages
 from ._params import OURS
 from ._sdk_client import SDKClient
+from ._sse import ErrorEvent
 
 if TYPE_CHECKING:
     from scallion._request import Request
     from scallion._response import Response
+    from scallion.exceptions import ProviderError
 
 _LEARNABLE = ("stream_options", "reasoning_content")
 """Where servers differ: some do not know `stream_options`. DeepSeek insists on having back the thinking
@@ -212,6 +214,8 @@ class ChunkDecoder:
             except DecodeError:
                 # Something unknown in it: read it with care. Errors are found here too, because
                 # `error` is no field of a chunk.
+                if isinstance(data, ErrorEvent):
+                    raise self._failure(as_told(data)) from None
                 if data.strip() == b"[DONE]":
                     return True
                 if not data.strip():
@@ -225,13 +229,14 @@ class ChunkDecoder:
                     if chunk.choices or chunk.usage is not None:
                         # What it says beside the error was generated, and is billed.
                         chunks.append(chunk)
-                    raise error_from_payload(
-                        failure, provider=self._provider, model=self._model
-                    ) from None
+                    raise self._failure(failure) from None
             chunk.body = data
             chunks.append(chunk)
         self._begun = True
         return False
+
+    def _failure(self, payload: Any) -> ProviderError:
+        return error_from_payload(payload, provider=self._provider, model=self._model)
 
 
 def _as_chunk(event: Any) -> Any:

@@ -1,8 +1,8 @@
 """Server-sent events, split as the bytes come in.
 
 Linear in the bytes received, whatever the sizes of the pieces: each byte is looked at once, and an
-event that spans many pieces is joined once. Only `data` matters here; both providers repeat the
-event's name inside it.
+event that spans many pieces is joined once. Only `data` matters here, and whether the event calls
+itself an error; other names both providers repeat inside it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ _BOM = b"\xef\xbb\xbf"
 
 class EventTooLargeError(ValueError):
     """One event is larger than allowed."""
+
+
+class ErrorEvent(bytes):
+    """The data of an event that is named `error`, which says nothing of its form."""
+
+    __slots__ = ()
 
 
 class SSEParser:
@@ -94,7 +100,7 @@ def _data_of(block: bytes) -> list[bytes]:
     Some hosts of GLM and Kimi send tool calls so. No JSON goes on with a bracket after a brace.
     """
     events: list[list[bytes]] = []
-    closed = True
+    closed, failed = True, False
     for line in block.split(b"\n"):
         if line.startswith(b"data:"):
             data = line[5:].removeprefix(b" ")
@@ -102,4 +108,12 @@ def _data_of(block: bytes) -> list[bytes]:
                 events.append([])
             events[-1].append(data)
             closed = data.endswith(b"}")
-    return [b"\n".join(lines) for lines in events]
+        elif line in _ERROR_NAME:
+            failed = True
+    found = [b"\n".join(lines) for lines in events]
+    if failed and found:
+        found[-1] = ErrorEvent(found[-1])
+    return found
+
+
+_ERROR_NAME = (b"event: error", b"event:error")

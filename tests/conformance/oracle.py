@@ -57,7 +57,7 @@ _REQUEST_IDS = (
 
 
 # Finish reasons by which a server says that it did not finish.
-_BROKEN_OFF = {"error", "abort", "insufficient_system_resource"}
+_BROKEN_OFF = {"error", "abort", "insufficient_system_resource", "network_error"}
 
 
 def _whole(exchange: Exchange) -> Expected:

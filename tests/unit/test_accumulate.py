@@ -343,6 +343,25 @@ def test_a_new_name_after_arguments_is_another_call_if_nothing_else_tells():
     ]
 
 
+@pytest.mark.parametrize("id", [None, ""])
+@pytest.mark.parametrize("index", [None, 0])
+@pytest.mark.parametrize("together", [False, True])
+def test_arguments_that_come_whole_end_a_call_if_nothing_else_tells(id, index, together):
+    fragments = [fragment(index, id, "f", f'{{"n": {n}}}') for n in range(3)]
+    deltas = [fragments] if together else [[each] for each in fragments]
+
+    assert called(*deltas) == [(id, "f", f'{{"n": {n}}}') for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    "pieces", [('{"a": ', "{}", "}"), ("{", '"a": {}', "}"), ("[1]", "", ""), ("{}", "", ""), ("1", "2", "3")]
+)  # fmt: skip
+def test_a_name_that_is_repeated_with_each_piece_of_the_arguments_is_one_call(pieces):
+    deltas = [[fragment(0, None, "f", piece)] for piece in pieces]
+
+    assert called(*deltas) == [(None, "f", "".join(pieces))]
+
+
 def test_without_an_index_the_last_call_goes_on():
     assert called(
         [fragment(None, "a", "f", "[1")],

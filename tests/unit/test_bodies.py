@@ -12,6 +12,8 @@ from scallion.exceptions import (
     OverloadedError,
     ProviderError,
     RateLimitError,
+    ServerError,
+    StreamInterruptedError,
     StreamTruncatedError,
 )
 from scallion.providers import anthropic, openai, openrouter
@@ -110,6 +112,47 @@ async def test_an_error_without_a_frame_around_it_is_that_error(make, upstream, 
 
     assert type(error) is expected
     assert error.message == "slow"
+
+
+@each_provider
+@pytest.mark.parametrize("size", [1, 10_000])
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize(
+    ("data", "expected", "code"),
+    [
+        ('{"message": "slow", "type": "overloaded_error"}', OverloadedError, "overloaded_error"),
+        ('{"message": "slow", "code": "429"}', RateLimitError, "429"),
+        ('{"error": {"message": "slow", "code": 429}}', RateLimitError, None),
+        ('{"error": "slow"}', ServerError, None),
+        ("slow", ServerError, None),
+    ],
+)
+async def test_an_event_named_error_is_one_whatever_it_holds(
+    make, upstream, size, begun, data, expected, code
+):
+    if make is anthropic:
+        begins = message_stream("Hel", stop_reason=None)
+    else:
+        begins = completion_stream("Hel", finish=None)
+    body = (begins.body if begun else b"") + f"event: error\ndata: {data}\n\n".encode()
+
+    error = await failure(make, upstream, Reply(headers=begins.headers, chunks=rechunk(body, size)))
+
+    assert type(error) is (StreamInterruptedError if begun else expected)
+    assert (error.message, error.code) == ("slow", code)
+    assert error.retryable
+    assert not begun or error.partial.text == "Hel"
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_what_follows_the_end_is_not_read_in_whichever_packet_it_comes(upstream, apart):
+    for make, stream in ((anthropic, message_stream), (openai, completion_stream)):
+        whole = stream("Hi")
+        junk = b"data: {not JSON\n\nevent: error\ndata: late\n\n"
+        chunks = [whole.body, junk] if apart else [whole.body + junk]
+        reply = Reply(headers=whole.headers, chunks=chunks)
+
+        assert (await heard(make, upstream, reply, stream=True)).text == "Hi"
 
 
 @each_provider

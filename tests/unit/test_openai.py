@@ -228,7 +228,9 @@ async def test_another_bad_request_is_not_sent_again(upstream, llm):
 # ------------------------------------------------------------------------------ streams
 
 
-@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource"])
+@pytest.mark.parametrize(
+    "reason", ["error", "abort", "insufficient_system_resource", "network_error"]
+)
 @pytest.mark.parametrize("how", ["complete", "stream"])
 async def test_an_answer_that_the_server_broke_off_is_a_failure_to_be_tried_again(
     upstream, llm, how, reason

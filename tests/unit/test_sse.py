@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scallion.providers._sse import EventTooLargeError, SSEParser
+from scallion.providers._sse import ErrorEvent, EventTooLargeError, SSEParser
 
 
 def parse(body, size=None):
@@ -49,6 +49,19 @@ def parse(body, size=None):
 @pytest.mark.parametrize("size", [None, 1, 2, 3, 7, 64])
 def test_events_are_found_however_the_body_is_cut(body, events, size):
     assert parse(body, size) == events
+
+
+@pytest.mark.parametrize("name", [b"event: error", b"event:error", b"event: errors", b"event: x"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [None, 1, 3])
+def test_an_event_that_calls_itself_an_error_is_marked(name, end, size):
+    body = end.join([b"data: one", b"", name, b": hm", b"data: two", b"", b"data: three", b"", b""])
+
+    events = parse(body, size)
+
+    assert events == [b"one", b"two", b"three"]
+    marked = [isinstance(event, ErrorEvent) for event in events]
+    assert marked == [False, name in (b"event: error", b"event:error"), False]
 
 
 lines = st.lists(
