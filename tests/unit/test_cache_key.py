@@ -24,6 +24,7 @@ from scallion.middlewares._cache_key import (
     Answerer,
     answerers,
     canonical,
+    chooses_model,
     identity_of,
     request_key,
 )
@@ -753,3 +754,33 @@ def test_a_handler_to_fall_back_to_is_known_by_itself_and_a_target_by_what_it_sa
         ("m2", None, "a handler for m2", "scallion.exceptions.ServerError"),
         ("m3", {"seed": 1}, "a handler for m3", "scallion.exceptions.RateLimitError"),
     ]
+
+
+def test_our_own_types_inside_a_message_count_with_their_unknown_fields():
+    function = FunctionCall(name="f", arguments="{}")
+    call = ToolCall(id="c1", function=function, model_extra={"x": {"y": None}})
+    plain = {"id": "c1", "function": {"name": "f", "arguments": "{}"}, "x": {}}
+    keys = [
+        request_key(request([{"role": "assistant", "tool_calls": [each]}]))
+        for each in (call, plain, {**plain, "x": 2})
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_texts_that_look_like_nulls_or_like_our_fields_count():
+    texts = ['{"a":null}', '{"b":null}', '"@a":null', '"@b', '"@c']
+    assert len({request_key(request([{"role": "user", "content": text}])) for text in texts}) == 5
+
+
+def test_a_pipeline_chooses_a_model_if_it_or_one_inside_of_it_names_any():
+    plain = build_pipeline(provider=openai(api_key="a"))
+    choosing = [
+        build_pipeline(provider=openai(api_key="a"), model="m"),
+        build_pipeline([fallback(["gpt-4o"])], provider=openai(api_key="a")),
+    ]
+    assert chooses_model(openai(api_key="a")) is False
+    assert chooses_model(plain) is False
+    assert chooses_model(build_pipeline(provider=plain)) is False
+    for inner in choosing:
+        assert chooses_model(inner)
+        assert chooses_model(build_pipeline(provider=inner))
