@@ -46,10 +46,12 @@ def charge(row: PriceRow, usage: Usage, searches: int, *, confined: bool) -> Cos
     """
     rates = row.rates
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    read = write = write_1h = heard = seen = reasoned = said = drawn = 0
+    read = _beside(usage, "cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+    write = _beside(usage, "cache_creation_input_tokens")
+    write_1h = heard = seen = reasoned = said = drawn = 0
     if (given := usage.prompt_tokens_details) is not None:
-        read = given.cached_tokens or 0
-        write = given.cache_write_tokens or 0
+        read = given.cached_tokens or read
+        write = given.cache_write_tokens or write
         write_1h = min(given.cache_write_1h_tokens or 0, write)
         # Without a rate of its own a kind of token is priced like text.
         heard = (given.audio_tokens or 0) if rates.input_audio is not None else 0
@@ -59,6 +61,9 @@ def charge(row: PriceRow, usage: Usage, searches: int, *, confined: bool) -> Cos
         said = (made.audio_tokens or 0) if rates.output_audio is not None else 0
         drawn = (made.image_tokens or 0) if rates.output_image is not None else 0
 
+    hidden = max(0, usage.total_tokens - prompt - completion)
+    if hidden and hidden == read + write:  # Amazon's way: what is cached is beside the prompt
+        prompt, hidden = prompt + hidden, 0
     # No usage says which of the cached tokens were sound or images. Text first is the dearer guess.
     read_audio = read_image = 0
     mixed = bool(read and (heard or seen))
@@ -67,9 +72,13 @@ def charge(row: PriceRow, usage: Usage, searches: int, *, confined: bool) -> Cos
         read_audio = min(heard, read, twice)
         read_image = min(seen, read - read_audio, twice - read_audio)
     fresh = prompt - read - write - (heard - read_audio) - (seen - read_image)
-    beside = reasoned > 0 and usage.total_tokens == prompt + completion + reasoned
+    # xAI counts thinking beside the completion, and so does Gemini, which tells it in no other way.
+    guessed = hidden > 0 and reasoned == 0
+    if guessed:
+        reasoned = hidden
+    beside = reasoned > 0 and hidden == reasoned
     rest = completion - (0 if beside else reasoned) - said - drawn
-    sound = fresh >= 0 and rest >= 0
+    sound = fresh >= 0 and rest >= 0 and not guessed
     exact = row.exact and sound and not mixed and not (confined and rates.us is None)
     if rest < 0:
         rest = completion  # a server that counts reasoning beside the completion, without a total
@@ -89,8 +98,9 @@ def charge(row: PriceRow, usage: Usage, searches: int, *, confined: bool) -> Cos
         parts.append(("input_audio", heard - read_audio, rates.input_audio))
         parts.append(("input_image", seen - read_image, rates.input_image))
     parts.append(("output", rest, rates.output))
-    if made is not None:
+    if reasoned:
         parts.append(("reasoning", reasoned, _either(rates.reasoning, rates.output)))
+    if made is not None:
         parts.append(("output_audio", said, rates.output_audio))
         parts.append(("output_image", drawn, rates.output_image))
     breakdown: dict[str, Decimal] = {}
@@ -110,6 +120,13 @@ def charge(row: PriceRow, usage: Usage, searches: int, *, confined: bool) -> Cos
         breakdown["web_search"] = part = (_step(rates.web_search, prompt) * searches).scaleb(-3)
         total += part
     return Cost(total=total, breakdown=breakdown, exact=exact, row=row)
+
+
+def _beside(usage: Usage, *names: str) -> int:
+    """A count that a server gives beside the details: Moonshot, DeepSeek and LiteLLM's proxy do."""
+    extra = usage.model_extra
+    counts = [extra.get(name) for name in names] if extra is not None else []
+    return next((count for count in counts if isinstance(count, int) and count > 0), 0)
 
 
 def _either(rate: Rate | None, default: Rate | None) -> Rate | None:

@@ -57,8 +57,9 @@ def price(
 ) -> Cost | None:
     """Price one call.
 
-    A cost that the provider states in the usage itself (OpenRouter's `usage.cost`) wins over every
-    table. Otherwise the row for the model, date and mode is looked up and multiplied out.
+    A cost that the provider states in the usage itself (OpenRouter's `cost`, xAI's
+    `cost_in_usd_ticks`) wins over every table. Otherwise the row for the model, date and mode is
+    looked up and multiplied out.
 
     Args:
         model: The model that answered, as the provider names it.
@@ -79,6 +80,8 @@ def price(
     extra = usage.model_extra
     if (billed := _amount(usage.cost)) is not None:
         return _stated(billed, extra)
+    if extra is not None and (ticks := _amount(extra.get("cost_in_usd_ticks"))) is not None:
+        return _stated(ticks.scaleb(-10), extra)
     mode = "batch" if batch else None
     iterations = geo = None
     searches = 0

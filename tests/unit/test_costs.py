@@ -202,6 +202,13 @@ def test_on_ones_own_upstream_key_the_upstream_bill_is_added():
     assert not cost("openai/gpt-4o", silent, provider="openrouter").exact
 
 
+def test_xais_bill_is_in_ticks():
+    found = cost("grok-9", usage(125, 48, cost_in_usd_ticks=37_756_000))
+    assert found.breakdown == {"billed": Decimal("0.0037756")}
+    assert found.exact
+    assert price("grok-9", usage(125, 48, cost_in_usd_ticks="37756000")) is None
+
+
 @pytest.mark.parametrize("billed", [-5, float("nan"), float("inf")])
 def test_a_bill_that_cannot_be_is_not_believed(billed):
     assert cost("gpt-4o", usage(1000, 0, cost=billed)).total == Decimal("0.0025")
@@ -349,6 +356,43 @@ def test_reasoning_that_a_server_counts_beside_the_completion_is_billed_with_it(
     assert inside.total == Decimal("0.000272")
     assert beside.exact
     assert inside.exact
+
+
+def test_thinking_that_only_the_total_counts_is_billed_as_a_guess():
+    # Gemini's form: 20 asked, 198 said, and 405 more.
+    found = cost("o3", usage(20, 198, total_tokens=623))
+
+    assert found.breakdown["reasoning"] == Decimal("0.00324")
+    assert found.total == Decimal("0.004864")  # 20 x 2 and 603 x 8
+    assert not found.exact
+    assert cost("o3", usage(20, 198, total_tokens=0)).exact  # a server without totals
+
+
+@pytest.mark.parametrize(
+    "name", ["cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"]
+)
+@pytest.mark.parametrize("inside", [None, {}, {"cached_tokens": 0}, {"cached_tokens": 600}])
+def test_cached_tokens_may_be_counted_beside_the_details(name, inside):
+    found = cost("claude-sonnet-4-5", usage(1000, 0, inside=inside, **{name: 600}))
+
+    assert found.total == Decimal("0.00138")  # 400 x 3 and 600 x 0.30
+    assert found.exact
+
+
+def test_written_tokens_may_be_counted_beside_the_details():
+    beside = usage(1000, 0, inside={"cached_tokens": 0}, cache_creation_input_tokens=200)
+
+    assert cost("claude-sonnet-4-5", beside).total == Decimal("0.00315")  # 800 x 3 and 200 x 3.75
+    assert cost("gpt-4o", usage(1000, 0, cached_tokens="600")).total == Decimal("0.0025")
+
+
+def test_cached_tokens_may_be_counted_beside_the_prompt():
+    # Amazon's form: 300 of 1000 are neither read from a cache nor written to it.
+    inside = {"cached_tokens": 500, "cache_write_tokens": 200}
+    found = cost("claude-sonnet-4-5", usage(300, 10, inside=inside, total_tokens=1010))
+
+    assert found.total == Decimal("0.00195")  # 300 x 3, 500 x 0.30, 200 x 3.75 and 10 x 15
+    assert found.exact
 
 
 def test_the_day_is_utcs_whatever_the_zone_of_the_clock():
