@@ -25,12 +25,11 @@ from .types import (
     ModelResponse,
     StreamChunk,
     ToolCall,
+    Usage,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from .types import Usage
 
 _HEAD = (
     "id", "created", "model", "service_tier", "system_fingerprint", "prompt_filter_results",
@@ -94,10 +93,15 @@ class Accumulator:
         return ModelResponse(
             object="chat.completion",
             choices=[state.build(index) for index, state in sorted(self._choices.items())],
-            usage=self.usage,
+            usage=self.usage or self._usage_within(),
             model_extra=dict(self._extra) or None,
             **self._head,
         )
+
+    def _usage_within(self) -> Usage | None:
+        """What a choice says of it: Moonshot puts it there."""
+        said = [choice.extra.get("usage") for choice in self._choices.values()]
+        return next((Usage.model_validate(u) for u in said if isinstance(u, dict)), None)
 
     def _note_head(self, chunk: StreamChunk) -> None:
         for name in _HEAD:

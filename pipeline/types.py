@@ -193,7 +193,8 @@ class ModelResponse(Model):
     def reasoning(self) -> str | None:
         """The first choice's thinking, if the provider shows it."""
         message = self.message
-        return message.reasoning or message.reasoning_content
+        said = message.reasoning or message.reasoning_content
+        return said or _thinking_in(message.content)
 
     @property
     def raw(self) -> Any:
@@ -282,12 +283,20 @@ class StreamChunk(Model, gc=False):
         if not self.choices:
             return None
         delta = self.choices[0].delta
-        return delta.reasoning or delta.reasoning_content
+        return delta.reasoning or delta.reasoning_content or _thinking_in(delta.content)
 
     @property
     def raw(self) -> Any:
         """The event's JSON as the provider sent it, decoded anew at each access."""
         return None if self.body is None else msgspec.json.decode(self.body)
+
+
+def _thinking_in(content: object) -> str | None:
+    """Mistral's, among the parts of the content."""
+    if not isinstance(content, list):
+        return None
+    parts = [part for part in content if isinstance(part, dict) and part.get("type") == "thinking"]
+    return "".join(text_of(part.get("thinking")) for part in parts) or None
 
 
 def text_of(content: object) -> str:

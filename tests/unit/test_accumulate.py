@@ -488,6 +488,18 @@ def test_usage_may_come_before_or_after_the_end_and_the_last_count_stands():
     assert accumulate([StreamChunk(usage=late), chunk(finish_reason="stop")]).usage == late
 
 
+def test_a_usage_within_a_choice_counts_if_there_is_no_other():
+    said = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11, "cached_tokens": 4}
+    end = chunk(content="Hi", finish_reason="stop")
+    end.choices[0].model_extra = {"usage": said}
+    odd = chunk(content="Hi")
+    odd.choices[0].model_extra = {"usage": "none"}
+
+    assert accumulate([end]).usage.to_dict() == said
+    assert accumulate([end, StreamChunk(usage=Usage(total_tokens=9))]).usage.total_tokens == 9
+    assert accumulate([odd]).usage is None
+
+
 def test_a_delta_after_the_end_still_counts():
     answer = accumulate([chunk(content="Hel", finish_reason="stop"), chunk(content="lo")])
 

@@ -601,6 +601,26 @@ def test_an_answers_short_cuts_are_those_of_its_first_choice():
     assert answer.reasoning == "hm"
 
 
+@pytest.mark.parametrize(
+    ("content", "thinking"),
+    [
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text"}], "hm"),
+        ([{"type": "thinking", "thinking": "h"}, {"type": "thinking", "thinking": "m"}], "hm"),
+        ([{"type": "thinking"}, {"type": "thinking", "thinking": 5}, "hm"], None),
+        ([{"type": "text", "text": "hm"}], None),
+        ("hm", None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_thinking_may_stand_among_the_parts_of_the_content(content, thinking):
+    answer = ModelResponse(choices=[Choice(message=Message(content=content))])
+
+    assert answer.reasoning == thinking
+    assert StreamChunk.of(content).reasoning == thinking
+    answer.message.reasoning_content = "another"
+    assert answer.reasoning == "another"
+
+
 def test_an_answer_without_choices_has_empty_short_cuts():
     answer = ModelResponse()
 
