@@ -6,7 +6,8 @@
 
 Each mutant is one change of one function's syntax tree: a comparison, an operator, a constant, a
 condition, a statement left out. It runs in a forked child that has everything imported already: the
-function gets the mutant's code, and the target's own tests run until the first one fails. What
+function gets the mutant's code, and the target's own tests run until the first one fails. Of the target
+`leaks`, which the soak judges, only calls and deletions are left out: each is a leak that is planted. What
 survives is printed with its line, and the exit code is 1, unless `EXPLAINED` gives the reason why no
 test can tell it from the original. Needs a system that forks.
 """
@@ -25,43 +26,59 @@ import time
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90
+PATIENCE = 150
 """Seconds after which a mutant hangs, which is a way to be found."""
 
-# Name → module, functions, tests.
-TARGETS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "retry": (
+UNDONE = "not done"
+
+
+class Target(NamedTuple):
+    """What is mutated.
+
+    Attributes:
+        module: Where the functions are that do not say another one, as in `module:function`.
+        only: The one kind of change that is made.
+    """
+
+    module: str
+    functions: tuple[str, ...]
+    tests: tuple[str, ...]
+    only: str | None = None
+
+
+TARGETS: dict[str, Target] = {
+    "retry": Target(
         "scallion.middlewares._retry",
         ("wait_before_retry", "_wanted"),
         ("tests/unit/test_retry.py",),
     ),
-    "retry budget": (
+    "retry budget": Target(
         "scallion.middlewares._retry_budget",
         ("RetryBudget.deposit", "RetryBudget.withdraw", "RetryBudget._accrue"),
         ("tests/unit/test_retry.py",),
     ),
-    "fallback": (
+    "fallback": Target(
         "scallion.middlewares._fallback",
         ("goes_on", "is_rejected", "request_for", "_plan", "_is_own", "_is_larger"),
         ("tests/unit/test_fallback.py",),
     ),
-    "budget": (
+    "budget": Target(
         "scallion.middlewares._budget",
         ("_price", "_actual", "_key", "_everyone", "_dollars", "_nano"),
         ("tests/unit/test_budget.py",),
     ),
-    "worst": (
+    "worst": Target(
         "scallion.middlewares._worst_case",
         ("worst_case", "as_sent", "stand_ins", "_output_limit", "_writes_cache", "_has"),
         ("tests/unit/test_budget.py",),
     ),
-    "charge": (
+    "charge": Target(
         "scallion.middlewares._charge",
         (
             "charge_of", "_counts_prompt", "_is_whole", "_status_of", "price_of", "price_in_turn",
@@ -69,10 +86,10 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("tests/unit/test_charge.py", "tests/unit/test_cost.py"),
     ),
-    "prices": (
-        "scallion._prices_charge", ("charge", "_either", "_step"), ("tests/unit/test_costs.py",)
+    "prices": Target(
+        "scallion._prices_charge", ("charge", "_either", "_step"), ("tests/unit/test_costs.py", "tests/unit/test_costs_kinds.py")
     ),
-    "key": (
+    "key": Target(
         "scallion.middlewares._cache_key",
         (
             "request_key", "own_name", "identity_of", "answerers", "chooses_model", "_told", "_given",
@@ -80,7 +97,27 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("tests/unit/test_cache_key.py", "tests/unit/test_cache.py", "tests/unit/test_cache_scenarios.py"),
     ),
-    "order": ("scallion._order", ("complaints", "asked_twice"), ("tests/unit/test_order.py",)),
+    "order": Target("scallion._order", ("complaints", "asked_twice"), ("tests/unit/test_order.py",)),
+    "leaks": Target(
+        "scallion.stores._memory",
+        (
+            "MemoryStore.soon", "MemoryStore._release_lease", "MemoryStore._settle", "_complete",
+            "scallion.stores._accounts:Account.settle", "scallion.stores._accounts:Accounts.settle",
+            "scallion.middlewares._cache_flight:Flight.end",
+            "scallion.middlewares._cache_shelf:Shelf.finish",
+            "scallion._limits:TimeLimit.__exit__", "scallion._limits:ReadLimits.stop",
+            "scallion._opened:_Passage.close_all_but", "scallion._opened:keep_one",
+            "scallion._response:Response.aclose", "scallion._response:Response.__del__",
+            "scallion._response:Response._advance", "scallion._response:Response._fail",
+            "scallion._response:Response._settle", "scallion._response:Response._tell",
+            "scallion._response:Response._restarted", "scallion._response:_close_soon",
+            "scallion.providers._event_stream:EventStream.aclose",
+            "scallion.providers._loop_client:LoopClient.aclose",
+            "scallion.providers._bodies:read_whole",
+        ),
+        ("tests/hostile/test_soak.py",),
+        UNDONE,
+    ),
 }  # fmt: skip
 
 _WINDOWS = 'return (mine.context_window or 0) > (other.context_window or float("inf"))'
@@ -167,8 +204,10 @@ def variants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                 yield f"if {value}", changed
         case ast.Return(value=value) if not (value is None or _is_none(value)):
             yield "return None", ast.Return(ast.Constant(None))
-        case ast.Assign() | ast.AugAssign() | ast.Raise() | ast.Continue():
+        case ast.Assign() | ast.Raise() | ast.Continue():
             yield "left out", ast.Pass()
+        case ast.AugAssign() | ast.Delete() | ast.Expr(value=ast.Call() | ast.Await()):
+            yield UNDONE, ast.Pass()
 
 
 def _is_none(value: ast.expr) -> bool:
@@ -260,30 +299,30 @@ def main() -> int:
     import pytest  # noqa: F401
 
     unexplained = 0
-    for target in arguments.targets or TARGETS:
-        name, functions, tests = TARGETS[target]
-        module = import_module(name)
+    for name in arguments.targets or TARGETS:
+        target = TARGETS[name]
         count = killed = 0
-        for each in functions:
-            function = attrgetter(each)(module)
-            if not arguments.list and not survives(function, _as_it_is(function), tests):
-                sys.exit(
-                    f"{' '.join(tests)} fail as it is: there is nothing to be learnt from them"
-                )
-            for line, what, tree in mutants(function):
+        for each in target.functions:
+            module_name, _, path = each.rpartition(":")
+            module = import_module(module_name or target.module)
+            function = attrgetter(path)(module)
+            changes = [mutant for mutant in mutants(function) if target.only in (None, mutant[1])]
+            if not arguments.list and not survives(function, _as_it_is(function), target.tests):
+                tests = " ".join(target.tests)
+                sys.exit(f"{tests} fail as it is: there is nothing to be learnt from them")
+            for line, what, tree in changes:
                 count += 1
-                label = f"{target} {each} line {line}: {what}"
+                label = f"{name} {path} line {line}: {what}"
+                reason = f"{name} {path}: {_source(module, line)} | {what}"
                 if arguments.list:
                     print(label)
-                elif not survives(function, tree, tests) or (
-                    label.partition(" line")[0] + f": {_source(module, line)} | {what}" in EXPLAINED
-                ):
+                elif reason in EXPLAINED or not survives(function, tree, target.tests):
                     killed += 1
                 else:
                     unexplained += 1
                     print(f"SURVIVES {label}: {_source(module, line)}", flush=True)
         if not arguments.list:
-            print(f"{target}: {killed} of {count} mutants found or explained", flush=True)
+            print(f"{name}: {killed} of {count} mutants found or explained", flush=True)
     return min(unexplained, 1)
 
 

@@ -19,23 +19,9 @@ from scallion.costs import (
     price,
     register_price,
 )
-from scallion.types import Usage
+from support.usages import usage
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-
-
-def usage(prompt=0, completion=0, *, inside=None, made=None, **extra):
-    """A usage from the wire, where details and foreign fields are JSON."""
-    return Usage.model_validate(
-        {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": prompt + completion,
-            "prompt_tokens_details": inside,
-            "completion_tokens_details": made,
-            **extra,
-        }
-    )
 
 
 def cost(model, used, **how):
