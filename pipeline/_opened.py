@@ -21,17 +21,20 @@ _running: ContextVar[_Passage | None] = ContextVar("scallion_passage", default=N
 
 
 class _Passage:
-    """Tasks that a layer starts inherit it, and may outlive it."""
+    """The call's `context`, and what was opened; neither once it is over.
 
-    __slots__ = ("context", "done", "opened")
+    Tasks that a layer starts inherit it and may outlive it, and so may timers: a loop forgets a
+    cancelled one when it would have been due. They must not hold a call and its answer as long.
+    """
+
+    __slots__ = ("context", "opened")
 
     def __init__(self, context: Context) -> None:
-        self.context = context
+        self.context: Context | None = context
         self.opened: list[Response] = []
-        self.done = False
 
     async def close_all_but(self, kept: Response | None) -> None:
-        self.done = True
+        self.context = None
         opened, self.opened = self.opened, []
         problems: list[Exception] = []
         stopped: BaseException | None = None
@@ -53,7 +56,7 @@ class _Passage:
 def note(response: Response) -> None:
     """Hold the passage that is under way to account for `response`, if it belongs to its call."""
     passage = _running.get()
-    if passage is not None and not passage.done and passage.context is response.request.context:
+    if passage is not None and passage.context is response.request.context:
         passage.opened.append(response)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sys
 import threading
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -239,6 +240,35 @@ async def test_a_call_that_is_over_is_freed_without_the_garbage_collector(stream
         gc.enable()
 
     assert left < 50
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["complete", "stream"])
+async def test_a_call_that_is_over_is_held_by_no_timer_and_no_task_that_it_began(streamed):
+    class Mark:
+        pass
+
+    async def begins_a_task(request, call_next):
+        tasks.append(asyncio.create_task(goes_on.wait()))
+        return await call_next(request)
+
+    async def provider(request):
+        return Response.streaming(words("a", "b"), request)
+
+    goes_on, tasks = asyncio.Event(), []
+    layers = [timeout(total=600, first_token=300), begins_a_task]
+    llm = build_pipeline(layers, provider=provider, model="m", order="off")
+    # Behind a timer that is still due, a loop keeps those that were cancelled.
+    due = asyncio.get_running_loop().call_later(60, print)
+    mark = Mark()
+    known, said = weakref.ref(mark), {"metadata": {"mark": mark}, "deadline": 900}
+    await (llm.stream("hi", **said).collect() if streamed else llm.complete("hi", **said))
+    del mark, said
+    gc.collect()
+
+    assert known() is None
+    due.cancel()
+    goes_on.set()
+    await asyncio.gather(*tasks)
 
 
 async def test_pipelines_that_are_dropped_leave_nothing_behind(upstream, complaints):
