@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from scallion import exceptions
+from scallion import exceptions, middlewares
 from scallion._order import RULES
 from scallion._prices import default_table
 from support.upstream import Received, Reply, Upstream, completion, completion_stream, message
@@ -121,9 +121,12 @@ def test_the_links_of_a_page_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_no_block_of_a_page_is_without_its_language(page):
-    # A block that is not marked `python` by mistake would never be run.
-    assert not [block.line for block in blocks(page) if not block.language]
+def test_every_block_of_a_page_is_one_that_these_tests_see(page):
+    # One that is marked `py`, or indented, would never be run.
+    found = blocks(page)
+    assert {block.language for block in found} <= {"python", "text", "bash", "ini"}
+    fences = re.findall(r"^\s*(?:```|~~~)", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    assert len(fences) == 2 * len(found)
 
 
 def test_there_are_snippets_to_run():
@@ -143,6 +146,27 @@ def test_the_table_of_dependencies_is_that_of_the_project():
     due = [re.split(r"(?=[<>])", each, maxsplit=1) for each in project["dependencies"]]
     assert shown == {name: versions.replace(">=", "≥") for name, versions in due}
     assert {row[0] for row in cells if len(row) == 2} == set(project["optional-dependencies"])
+
+
+LAYERS = [name for name in middlewares.__all__ if name.islower() and name != "request_key"]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_page_of_a_layer_has_the_shape_of_all_and_lists_every_parameter_with_its_default(layer):
+    page = (ROOT / f"docs/{layer}.md").read_text("utf-8")
+    headings = re.findall(r"^## (.*)", page, re.MULTILINE)
+    assert headings[-5:] == ["Parameters", "On streams", "Telemetry", "Order", "Anti-patterns"]
+    table = page.partition("## Parameters")[2].partition("\n#")[0]
+    shown = {}
+    for line in table.splitlines():
+        if line.startswith("| `"):
+            names, default = line.split("|")[1:3]
+            shown |= dict.fromkeys(re.findall(r"`(\w+)`", names), default.strip(" `"))
+    parameters = inspect.signature(getattr(middlewares, layer)).parameters
+    assert list(shown) == list(parameters)
+    for name, default in shown.items():
+        if re.fullmatch(r"[\d.,]+|\".*\"|True|False|None", default):  # others are told in words
+            assert ast.literal_eval(default.replace(",", "")) == parameters[name].default, name
 
 
 def test_the_readme_draws_the_tree_of_errors_as_the_module_does():
