@@ -64,20 +64,17 @@ def charge(row: PriceRow, usage: Usage, searches: int, *, confined: bool) -> Cos
     hidden = max(0, usage.total_tokens - prompt - completion)
     if hidden and hidden == read + write:  # Amazon's way: what is cached is beside the prompt
         prompt, hidden = prompt + hidden, 0
+    fresh = prompt - read - write - heard - seen
     # No usage says which of the cached tokens were sound or images. Text first is the dearer guess.
-    read_audio = read_image = 0
     mixed = bool(read and (heard or seen))
-    if mixed:
-        twice = max(0, read + write + heard + seen - prompt)
-        read_audio = min(heard, read, twice)
-        read_image = min(seen, read - read_audio, twice - read_audio)
-    fresh = prompt - read - write - (heard - read_audio) - (seen - read_image)
+    twice = max(0, -fresh)
+    read_audio = min(heard, read, twice)
+    read_image = min(seen, read - read_audio, twice - read_audio)
     # xAI counts thinking beside the completion, and so does Gemini, which tells it in no other way.
     guessed = hidden > 0 and reasoned == 0
     if guessed:
         reasoned = hidden
-    beside = reasoned > 0 and hidden == reasoned
-    rest = completion - (0 if beside else reasoned) - said - drawn
+    rest = completion - (0 if hidden == reasoned else reasoned) - said - drawn
     sound = fresh >= 0 and rest >= 0 and not guessed
     exact = row.exact and sound and not mixed and not (confined and rates.us is None)
     if rest < 0:

@@ -140,6 +140,15 @@ EXPLAINED: dict[str, str] = {
     " nothing is earned",
     'charge _status_of: return getattr(attempt.error, "status_code", None) or 0 | 1': "any number"
     " below 400 does",
+    "prices charge: if hidden and hidden == read + write:  # Amazon's way: what is cached is beside the"
+    " prompt | without operand 1": "it adds nothing",
+    **dict.fromkeys(
+        [
+            f"prices charge: if {some}: | if True"
+            for some in ("read", "mixed", "write", "heard or seen", "reasoned", "made is not None")
+        ],
+        "parts without tokens are left out anyway",
+    ),
     "key request_key: known = memory or Digests(entries=0) | 1": "it is dropped after the call",
 }
 """Mutants that are no different in anything that can be seen: `target function: source line | change` → why."""

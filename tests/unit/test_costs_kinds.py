@@ -84,7 +84,7 @@ def test_kinds_without_a_rate_of_their_own_are_text():
         ((90, 5), {"audio": 60, "image": 30}, {"audio": 55, "image": 30, "read": 5 * SOUND}),
         # Nor can images be more than the rest of it.
         (
-            (90, 15), {"audio": 10, "image": 80},
+            (85, 15), {"audio": 10, "image": 80},
             {"image": 75, "read": 10 * SOUND + 5 * IMAGES},
         ),
         # Nor more than there are.
@@ -119,6 +119,13 @@ def test_reasoning_is_inside_the_completion_unless_the_total_says_otherwise(
     used = usage(100, 50, made={"reasoning_tokens": 5}, total_tokens=total)
     billed = {"input": 100, "output": output, "reasoning": reasoning}
     assert tokens("all", used) == (billed, exact)
+
+
+def test_what_only_the_total_counts_is_thought_to_be_reasoning():
+    for hidden in (1, 20):
+        used = usage(100, 50, total_tokens=150 + hidden)
+        billed = {"input": 100, "output": 50, "reasoning": hidden}
+        assert tokens("all", used) == (billed, False)
 
 
 def test_reasoning_can_be_all_of_a_completion_and_one_token_of_it():
