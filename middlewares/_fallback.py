@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from scallion._compose import check_handler
 from scallion._layer import layer
 from scallion._request import plain_name
 from scallion._secrets import hide_params
@@ -268,10 +269,11 @@ def _as_target(entry: object, position: int, clients: dict[str, Any]) -> Target:
     if isinstance(entry, str):
         return Target(entry)
     if not isinstance(entry, Target):
-        if not callable(entry) or isinstance(entry, type):
+        if not callable(entry):
             raise TypeError(
                 f"targets[{position}] must be a model's name, a Target or a handler, not {entry!r}"
             )
+        check_handler(entry, f"targets[{position}]")
         return Target(provider=entry)
     provider = entry.provider
     if isinstance(provider, str):
@@ -280,6 +282,8 @@ def _as_target(entry: object, position: int, clients: dict[str, Any]) -> Target:
         if provider not in clients:
             clients[provider] = get_client(provider)
         provider = clients[provider]
+    elif provider is not None:
+        check_handler(provider, f"targets[{position}].provider")
     condition = as_condition(entry.on, f"targets[{position}].on")
     return Target(entry.model, provider, entry.params, condition)
 

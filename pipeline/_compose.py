@@ -39,9 +39,10 @@ def bind(entry: Middleware, call_next: Handler) -> Handler:
     async def layer(request: Request) -> Response:
         response = await middleware(request, call_next)
         if response.__class__ is not Response:
+            hint = ". Is an await missing?" if inspect.isawaitable(response) else ""
             raise TypeError(
                 f"{name_of(entry)} returned {response!r}: "
-                "a middleware returns the Response that call_next returned"
+                f"a middleware returns the Response that call_next returned{hint}"
             )
         return response
 
@@ -65,8 +66,8 @@ def _check_middleware(entry: object, position: int) -> None:
         raise TypeError(f"{where} must take (request, call_next): {error}") from None
 
 
-def check_handler(provider: object) -> None:
-    """Raise `TypeError` for what cannot stand at the centre."""
+def check_handler(provider: object, where: str = "provider") -> None:
+    """Raise `TypeError` for what cannot stand at the centre; `where` is what it was given as."""
     if not callable(provider) or not _is_async(provider):
         hint = f": did you mean {name_of(provider)}()?" if inspect.isfunction(provider) else ""
         if isinstance(provider, str):
@@ -75,8 +76,7 @@ def check_handler(provider: object) -> None:
             name = type(provider).__module__.partition(".")[0]
             hint = f": hand the SDK's client to scallion.providers.{name}(client=…)"
         raise TypeError(
-            f"provider ({name_of(provider)}) is not an async function from Request to Response"
-            f"{hint}"
+            f"{where} ({name_of(provider)}) is not an async function from Request to Response{hint}"
         )
 
 

@@ -200,6 +200,7 @@ class Pipeline:
         Raises:
             LLMClientError: it failed before any content.
         """
+        _check_request(request)
         if request.provider is None or (request.model is None and self.model is not None):
             request = request.replace(
                 model=request.model or self.model, provider=request.provider or self.provider
@@ -216,6 +217,7 @@ class Pipeline:
 
     async def __call__(self, request: Request) -> Response:
         """The handler form: this pipeline's own provider answers, whoever calls."""
+        _check_request(request)
         return await self.send(request.replace(provider=self.provider))
 
     @property
@@ -370,3 +372,9 @@ class Pipeline:
 
 def _rebuild(middlewares: tuple[Middleware, ...], provider: Handler, model: str | None) -> Pipeline:
     return Pipeline(middlewares, provider=provider, model=model)
+
+
+def _check_request(request: object) -> None:
+    if not isinstance(request, Request):
+        name = type(request).__name__
+        raise TypeError(f"a pipeline sends a Request, not {name}: complete() takes messages")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from os import PathLike
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -228,7 +227,7 @@ def as_store(store: Store | None) -> Store:
         from ._memory import MemoryStore
 
         return MemoryStore()
-    if isinstance(store, (str, PathLike)):
+    if isinstance(store, type) or not hasattr(store, "url"):
         raise TypeError(
             f"store must be a store, not {store!r}: scallion.stores.sqlite(path) is one"
         )

@@ -1,8 +1,10 @@
 """budget(): what is reserved, refused, settled and given back."""
 
 import asyncio
+import re
 import threading
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import tiktoken
@@ -366,6 +368,8 @@ async def test_a_call_that_could_cost_more_than_can_be_counted_is_refused(prices
 
 async def test_a_store_that_fails_fails_the_call(prices):
     class Broken:
+        url = "broken://"
+
         async def reserve(self, *claims, ttl):
             raise e.StoreError("unreachable")
 
@@ -683,11 +687,15 @@ def test_a_key_that_there_is_not_is_refused_and_not_taken_for_the_pipelines(per)
         budget(usd=1, per=per)
 
 
-def test_a_window_in_words_and_a_store_that_is_a_path_are_refused():
+@pytest.mark.parametrize("store", ["budget.db", Path("budget.db"), {}, memory])
+def test_what_is_no_store_is_refused(store):
+    with pytest.raises(TypeError, match=f"store must be a store, not {re.escape(repr(store))}"):
+        budget(usd=1, store=store)
+
+
+def test_a_window_in_words_is_refused():
     with pytest.raises(TypeError, match="window must be seconds"):
         budget(usd=1, window="1d")
-    with pytest.raises(TypeError, match=r"store must be a store, not 'budget\.db'"):
-        budget(usd=1, store="budget.db")
 
 
 def reserved_for(messages="hi", **params):

@@ -225,6 +225,8 @@ async def test_a_target_may_name_its_provider():
         ([None], TypeError),
         ([Target], TypeError),
         ([["a"]], TypeError),
+        ([fake], TypeError),
+        ([Target("a", fake)], TypeError),
     ],
 )
 def test_what_is_no_list_of_targets_is_refused(targets, error):

@@ -340,6 +340,27 @@ async def test_a_layer_that_forgets_to_return_the_response_is_named():
         await llm.complete("hi")
 
 
+async def test_a_layer_that_forgets_an_await_is_told_so():
+    async def forgetful(request, call_next):
+        forgotten.append(call_next(request))
+        return forgotten[0]
+
+    forgotten = []
+    llm = build_pipeline([forgetful], provider=say_hi, model="m")
+
+    with pytest.raises(TypeError, match=r"forgetful returned .* Is an await missing\?"):
+        await llm.complete("hi")
+    forgotten[0].close()
+
+
+@pytest.mark.parametrize("way", [lambda llm: llm, lambda llm: llm.send])
+async def test_messages_where_a_request_is_due_are_refused_with_the_right_method(way):
+    llm = build_pipeline(provider=say_hi, model="m")
+
+    with pytest.raises(TypeError, match=r"not str: complete\(\) takes messages"):
+        await way(llm)("hi")
+
+
 async def test_a_provider_that_returns_no_response_is_named():
     async def broken(request):
         return "Hi"
