@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
 from scallion._accumulate import is_end
-from scallion.costs import price
+from scallion.costs import Cost, price
 from scallion.types import Usage
 
 if TYPE_CHECKING:
     from scallion._request import Attempt, Request
-    from scallion.costs import Cost, PriceTable
+    from scallion.costs import PriceTable
     from scallion.types import ModelResponse
 
 
@@ -44,8 +45,9 @@ def charge_of(attempt: Attempt, request: Request, prices: PriceTable) -> Charge:
     answer = attempt.response
     if answer is None or not (answer.choices or answer.usage):
         # A body that could not be read has a status too, and it is no error's.
-        rejected = attempt.status == "failed" and _status_of(attempt) >= 400
-        return Charge(None, price_of(NOTHING, attempt, prices), rejected)
+        if attempt.status == "failed" and _status_of(attempt) >= 400:
+            return Charge(None, Cost(total=Decimal(0), breakdown={}), exact=True)
+        return Charge(None, price_of(NOTHING, attempt, prices), exact=False)
     usage, exact = answer.usage, attempt.exact
     whole = attempt.status == "completed" or _is_whole(answer, request)
     if usage is not None and usage.cost is not None:

@@ -74,6 +74,8 @@ def test_what_was_never_answered_costs_nothing_and_surely_so_where_the_server_re
     for empty in (None, ModelResponse(choices=[])):
         charge = bill(attempt("failed", empty, error=error), prices)
         assert (charge.usage, charge.cost.total, charge.exact) == (None, 0, exact)
+        unpriced = bill(attempt("failed", empty, error=error), PriceTable())
+        assert (unpriced.cost is not None, unpriced.exact) == (exact, exact)
 
 
 def test_a_status_of_an_attempt_that_did_not_fail_is_no_refusal(prices):

@@ -231,6 +231,16 @@ async def test_an_unknown_model_costs_none_with_one_warning_and_never_nothing():
     assert (books.total, books.ledger.unpriced) == (0, 2)
 
 
+async def test_a_model_that_does_not_exist_costs_nothing_and_needs_no_price():
+    books = cost(prices=PriceTable())
+
+    with pytest.raises(e.ModelNotFoundError):
+        await pipeline(books, e.ModelNotFoundError("no such model", status_code=404)).complete("hi")
+
+    (entry,) = books.entries
+    assert (entry.cost, entry.exact, books.ledger.unpriced) == (0, True, 0)
+
+
 async def test_the_providers_own_bill_wins(prices):
     books = cost(prices=prices)
     billed = Usage(prompt_tokens=1_000, completion_tokens=100, total_tokens=1_100, cost=0.00123)
