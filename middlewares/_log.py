@@ -122,11 +122,12 @@ def _asked(request: Request) -> dict[str, Any]:
 
 
 def _ended(outcome: Outcome) -> dict[str, Any]:
+    first = outcome.first_token_after
     fields: dict[str, Any] = {
         "status": outcome.status,
         "latency": round(outcome.duration, 6),
         "attempts": len(outcome.attempts),
-        "first_token_after": outcome.first_token_after,
+        "first_token_after": None if first is None else round(first, 6),
     }
     answer = outcome.response
     if answer is not None:

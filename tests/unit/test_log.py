@@ -51,6 +51,8 @@ async def test_a_call_is_two_events(events, mode):
     assert expected.items() <= settled.items()
     assert settled["latency"] >= 0
     assert ("first_token_after" in settled) is (mode == "stream")
+    first = settled.get("first_token_after", 0)
+    assert first == round(first, 6)
 
 
 async def test_prompts_and_answers_are_not_logged_unasked(events):
