@@ -16,10 +16,12 @@ import re
 import tomllib
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from scallion import exceptions, middlewares
 from scallion._order import RULES
@@ -146,6 +148,20 @@ def test_the_table_of_dependencies_is_that_of_the_project():
     due = [re.split(r"(?=[<>])", each, maxsplit=1) for each in project["dependencies"]]
     assert shown == {name: versions.replace(">=", "≥") for name, versions in due}
     assert {row[0] for row in cells if len(row) == 2} == set(project["optional-dependencies"])
+
+
+def test_what_development_installs_is_pinned_within_the_ranges_of_the_project():
+    pinned = dict(
+        re.findall(
+            r"^([a-z][\w.-]*)==(\S+)", (ROOT / ".ci/dev.txt").read_text("utf-8"), re.MULTILINE
+        )
+    )
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    due = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    for requirement in map(Requirement, due):
+        if requirement.name != "scallion":
+            assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
 LAYERS = [name for name in middlewares.__all__ if name.islower() and name != "request_key"]
