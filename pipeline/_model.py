@@ -184,8 +184,10 @@ def read(cls: type[T], obj: object) -> T:
     for attribute, wire, convert in _plan(cls):
         if wire in extra:
             value = extra.pop(wire)
-            if value is not None and (value := convert(value)) is not None:
-                known[attribute] = value
+            if value is not None and (converted := convert(value)) is not None:
+                known[attribute] = converted
+            elif convert in _NUMBERS and isinstance(value, dict):
+                extra[wire] = value  # Perplexity's cost, item by item
     return cls(**known, model_extra=extra or None)
 
 
@@ -267,3 +269,4 @@ _SCALARS: dict[Any, Callable[[Any], Any]] = {
     int: _number(int),
     float: _number(float),
 }
+_NUMBERS = (_SCALARS[int], _SCALARS[float])

@@ -258,6 +258,8 @@ def _classify(
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
     """Seconds to wait, from `retry-after-ms`, or `retry-after` in seconds or as an HTTP date.
 
+    Azure sends 0 as the former where the latter is a second, so that says nothing.
+
     Args:
         now: Seconds since the epoch, for the date.
     """
@@ -266,6 +268,8 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
         try:
             wait = float(number) * unit
         except ValueError:
+            continue
+        if unit < 1.0 and wait <= 0:
             continue
         return max(wait, 0.0) if math.isfinite(wait) else None
     if not text:

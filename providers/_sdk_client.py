@@ -420,7 +420,7 @@ class SDKClient(BaseLLMClient):
         failure.provider = failure.provider or self.name
         failure.model = failure.model or request.model
         if http is not None:
-            failure.request_id = failure.request_id or request_id_of(http.headers)
+            failure.request_id = request_id_of(http.headers) or failure.request_id
         sent = vars(error).get("request") or getattr(http, "_request", None)
         self._scrubber(request, sent).texts(failure)
         return failure

@@ -10,7 +10,7 @@ here on the oracle's side, so that these few functions are the whole list:
 | requests | `sent_apart` | `metadata` is Scallion's own argument; the provider's is in `extra_body` |
 | requests | `meaning` | a message may be spelled in several ways, and OpenAI takes no reasoning |
 | sent back | `sendable` | Anthropic refuses blank texts and inputs that are not objects |
-| sent back | `short_id` | OpenAI and Azure refused tool ids of more than 40 characters, or of none |
+| both | `short_id` | OpenAI and Azure refused tool ids of more than 40 characters, or of none |
 
 Recordings of Anthropic's are replayed with a request of our own: theirs are not in the shape that
 callers write. A recording of several answers, one after the other, counts as several exchanges.
@@ -62,7 +62,7 @@ def meaning(messages: list[dict[str, Any]], *, reasoning: bool) -> list[dict[str
     """What OpenAI-style messages say, whichever of its spellings each uses.
 
     A text is a list of one text part, null is absent, and `index` means nothing in a whole tool
-    call. What a tool message cannot hold (anything but text) follows in a user's message. Without
+    call. A cache marker on a message is one on its last part. What a tool message cannot hold (anything but text) follows in a user's message. Without
     `reasoning`, the model's thinking and the cache markers of another provider are not sent.
     """
     said: list[dict[str, Any]] = []
@@ -74,6 +74,9 @@ def meaning(messages: list[dict[str, Any]], *, reasoning: bool) -> list[dict[str
         kept = {k: v for k, v in json.loads(json.dumps(message)).items() if v is not None}
         content = kept.pop("content", None)
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+        marker = kept.pop("cache_control", None)
+        if marker and parts:
+            parts[-1] = parts[-1] | {"cache_control": marker}
         if message["role"] == "tool":
             attached += [part for part in parts if part["type"] != "text"]
             parts = [part for part in parts if part["type"] == "text"] or [_NO_TEXT]
@@ -83,6 +86,9 @@ def meaning(messages: list[dict[str, Any]], *, reasoning: bool) -> list[dict[str
         for call in kept.get("tool_calls") or []:
             call.pop("index", None)
             call.setdefault("type", "function")
+            call["id"] = short_id(call.get("id"))
+        if "tool_call_id" in kept:
+            kept["tool_call_id"] = short_id(kept["tool_call_id"])
         if not kept.get("tool_calls"):
             kept.pop("tool_calls", None)
         said.append(kept | {"content": [part for part in parts if part != _NO_TEXT]})

@@ -47,6 +47,9 @@ def expect(exchange: Exchange) -> Expected:
 
 def _request_id(exchange: Exchange, body: Any) -> str | None:
     headers = {name.lower(): value for name, value in exchange.headers.items()}
+    if body is None and exchange.status == 200 and not exchange.stream:
+        text = exchange.body.decode("utf-8", "replace")
+        body = json.loads(text) if is_json(text) else None
     own = body.get("request_id") if isinstance(body, dict) else None
     return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), own)
 
@@ -351,7 +354,9 @@ def _anthropic_stream(frames: list[dict[str, Any]]) -> Expected:
             blocks = dict(enumerate(message["content"]))
             partial_json = {}
         elif kind == "content_block_start":
-            blocks[frame["index"]] = dict(frame["content_block"])
+            block = blocks[frame["index"]] = dict(frame["content_block"])
+            if block["type"] == "fallback":  # another model goes on from here
+                message["model"] = (block.get("to") or {}).get("model", message["model"])
         elif kind == "content_block_delta":
             index = frame["index"]
             _add_anthropic_delta(blocks[index], partial_json, index, frame["delta"])

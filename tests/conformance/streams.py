@@ -54,9 +54,9 @@ def _deltas(message: dict[str, Any]) -> list[dict[str, Any]]:
             deltas.append({"tool_calls": [{"index": index} | call]})
             continue
         function = call["function"]
-        fragments = [function["arguments"]]
-        if isinstance(function["arguments"], str):
-            fragments = ["", *_parts(function["arguments"])]
+        fragments = [function.get("arguments")]
+        if isinstance(fragments[0], str):
+            fragments = ["", *_parts(fragments[0])]
         opening = {"index": index, "id": call["id"], "type": "function"}
         opening["function"] = {"name": function["name"], "arguments": fragments[0]}
         deltas.append({"tool_calls": [opening]})

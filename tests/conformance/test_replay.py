@@ -76,15 +76,18 @@ def check_error(error: Exception | None, expected: Expected, exchange: Exchange)
         # What a server quotes of our own key is not passed on.
         quoted = json.dumps(expected.error_body).replace("sk-test", "***")
         assert error.body == json.loads(quoted)
-        assert error.retry_after == _seconds(exchange.headers.get("retry-after"))
+        assert error.retry_after == _seconds(exchange.headers)
     by_hand = exchange.expect or {}
     assert error.retryable == by_hand.get("retryable", error.retryable)
     if isinstance(error, StreamError):
         assert describe(error.partial, exchange) == expected.answer
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    return None if retry_after is None else float(retry_after)  # no recorded one is a date
+def _seconds(headers: dict[str, str]) -> float | None:
+    short, long = headers.get("retry-after-ms", "0"), headers.get("retry-after")
+    if float(short) > 0:
+        return float(short) / 1000
+    return None if long is None else float(long)  # no recorded one is a date
 
 
 def check_nothing_lost(seen: Replayed, expected: Expected, exchange: Exchange) -> None:

@@ -49,8 +49,11 @@ async def test_openai_and_openrouter_get_what_they_take_back(exchange: Exchange)
     calls = []
     for call in sent.get("tool_calls") or []:
         function = call.get("function") or {}  # a call of a free-form tool has none
-        calls.append([call["id"], function.get("name"), function.get("arguments", "")])
-    assert calls == [[short_id(call_id), *rest] for call_id, *rest in choice["tool_calls"]]
+        calls.append([call["id"], function.get("name"), function.get("arguments", "") or "{}"])
+    assert calls == [
+        [short_id(call_id), name, arguments or "{}"]
+        for call_id, name, arguments in choice["tool_calls"]
+    ]
     if calls:
         assert [result["tool_call_id"] for result in results] == [call[0] for call in calls]
     if exchange.provider == "openrouter":

@@ -601,6 +601,15 @@ def test_an_answers_short_cuts_are_those_of_its_first_choice():
     assert answer.reasoning == "hm"
 
 
+def test_an_object_where_a_number_belongs_is_kept():
+    said = {"cost": {"request_cost": 0.005, "total_cost": 0.006}}
+    usage = Usage.model_validate(said)
+
+    assert usage.cost is None
+    assert usage.to_dict()["cost"] == said["cost"]
+    assert "cost" not in Usage.model_validate({"cost": "free"}).to_dict()
+
+
 @pytest.mark.parametrize(
     ("content", "thinking"),
     [
