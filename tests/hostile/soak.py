@@ -16,6 +16,7 @@ import tracemalloc
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from scallion import Pipeline, build_pipeline
@@ -279,10 +280,40 @@ class Soak:
         used = [entry.usage for entry in entries if entry.usage is not None]
         assert spent == sum(usage.prompt_tokens + usage.completion_tokens for usage in used)
         assert self.kept._leases == {}
+        self.check_state()
         verdict = verify(self.audit_path)
         assert (verdict.problems, sum(layer.lost for layer in self.audits)) == ([], 0)
         said = self.log.said
         assert said["call started"] == said["call settled"] == verdict.records
+
+    def check_state(self) -> None:
+        """What the layers still know is what they know on purpose, and that has its bounds."""
+        self.ledger._entries.clear()
+        self.kept._values.clear()
+        known = reachable(self.pipelines)
+        assert known.total() < 1_500, known.most_common(12)
+
+
+def reachable(root: object) -> Counter[str]:
+    """How many objects of each type hang on `root`, up to those of the interpreter and of SDKs."""
+    seen, ahead, found = {id(root)}, [root], Counter[str]()
+    while ahead:
+        one = ahead.pop()
+        found[type(one).__qualname__] += 1
+        if isinstance(one, FunctionType):
+            inner = [one.__closure__, one.__defaults__, one.__kwdefaults__]
+        elif type(one).__module__.partition(".")[0] in _OURS:
+            inner = gc.get_referents(one)
+        else:
+            continue
+        for each in inner:
+            if id(each) not in seen and not isinstance(each, (type, ModuleType, CodeType)):
+                seen.add(id(each))
+                ahead.append(each)
+    return found
+
+
+_OURS = {"builtins", "collections", "cachetools", "functools", "scallion"}
 
 
 class Traced:
