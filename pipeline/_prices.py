@@ -147,10 +147,7 @@ class PriceTable:
         unknown = given.keys() - set(_NAMES)
         if unknown:
             raise TypeError(f"no such rate: {', '.join(sorted(unknown))}; there are {_NAMES}")
-        read: dict[str, Any] = {
-            name: rate_of(value) for name, value in given.items() if value is not None
-        }
-        self._add(model, provider, [Rates(**read)], "registered")
+        self._add(model, provider, [Rates(**given)], "registered")
 
     def row(
         self,
@@ -174,8 +171,7 @@ class PriceTable:
         return row
 
     def _add(self, model: str, provider: str | None, rows: list[Rates], source: str) -> None:
-        for row in rows:
-            check(model, row)
+        rows = [checked(model, row) for row in rows]
         readings = _models.candidates(model, provider)
         # A bare name has readings at several providers: it is for every provider.
         bare = len({owner for owner, _ in readings}) > 1
@@ -279,16 +275,21 @@ def rate_of(value: Any) -> Rate:
         raise ValueError(f"not a rate: {value!r}") from None
 
 
-def check(model: str, row: Rates) -> None:
-    """Raise `ValueError` for a rate that cannot be."""
+def checked(model: str, row: Rates) -> Rates:
+    """A row as people write it, with `Decimal`s. Raises `ValueError` for a rate that cannot be."""
+    read: dict[str, Any] = {}
     for name in _NAMES:
         value = getattr(row, name)
-        steps = value if isinstance(value, tuple) else () if value is None else (value,)
+        if value is None:
+            continue
+        rate = read[name] = rate_of(value)
+        steps = rate if isinstance(rate, tuple) else (rate,)
         starts = steps[1::2]
-        if (len(steps) % 2 == 0 and value is not None) or list(starts) != sorted(starts):
+        if len(steps) % 2 == 0 or list(starts) != sorted(starts):
             raise ValueError(f"{model}: {name} must be [rate, start, rate, …], starts ascending")
         if any(not step.is_finite() or step < 0 for step in steps):
             raise ValueError(f"{model}: {name} must be finite and not negative, not {value}")
+    return msgspec.structs.replace(row, **read)
 
 
 @cache

@@ -144,7 +144,7 @@ def test_inference_confined_to_the_us_has_a_factor_or_is_not_exact():
     ("prompt", "rate"), [(100, 1), (101, 20), (200, 20), (201, 300), (300, 300), (301, 4000)]
 )
 def test_a_rate_has_as_many_steps_as_it_says_each_above_a_prompts_length(prompt, rate):
-    steps = (Decimal(1), 100, Decimal(20), 200, Decimal(300), 300, Decimal(4000))
-    table = PriceTable({"m": Rates(input=steps, output=Decimal(1))})
+    steps = (1, 100, 20, 200, 300, 300, 4000)
+    table = PriceTable({"m": Rates(input=steps, output=1)})
     found = price("m", usage(prompt), prices=table)
     assert found.total * 1_000_000 == prompt * rate
