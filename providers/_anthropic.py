@@ -33,6 +33,7 @@ class AnthropicClient(SDKClient):
     """The adapter for Anthropic. Made by `scallion.providers.anthropic`."""
 
     name: ClassVar[str] = "anthropic"
+    _sdk: ClassVar[str] = "anthropic"
     path: ClassVar[str] = "/v1/messages"
     key_variable: ClassVar[str] = "ANTHROPIC_API_KEY"
     account_variables: ClassVar[tuple[str, ...]] = (

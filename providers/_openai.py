@@ -42,6 +42,7 @@ class OpenAIClient(SDKClient):
     """The adapter for OpenAI and OpenAI-compatible servers. Made by `scallion.providers.openai`."""
 
     name: ClassVar[str] = "openai"
+    _sdk: ClassVar[str] = "openai"
     path: ClassVar[str] = "/chat/completions"
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     account_variables: ClassVar[tuple[str, ...]] = (

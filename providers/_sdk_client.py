@@ -67,6 +67,9 @@ class SDKClient(BaseLLMClient):
     its own, made at its first call and closed by `aclose()` or when the loop shuts down.
     """
 
+    _sdk: ClassVar[str]
+    """The SDK's package."""
+
     path: ClassVar[str]
     """The endpoint, relative to the base URL."""
 
@@ -100,9 +103,10 @@ class SDKClient(BaseLLMClient):
         if client is not None and (
             isinstance(client, type)
             or not inspect.iscoroutinefunction(getattr(client, "post", None))
+            or not {"openai", "anthropic"}.isdisjoint(_packages_of(client) - {self._sdk})
         ):
             what = client.__name__ if isinstance(client, type) else type(client).__name__
-            raise TypeError(f"client must be the SDK's asynchronous client, not {what}")
+            raise TypeError(f"client must be an asynchronous client of {self._sdk}'s, not {what}")
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopClient]
         self._clients = WeakKeyDictionary()
 
@@ -219,6 +223,8 @@ class SDKClient(BaseLLMClient):
         try:
             return await self._ask(request)
         except BaseException as error:
+            if isinstance(error, ProviderError):
+                error.model = error.model or request.model
             self._cleanse(error, request, handled)
             raise
 
@@ -500,11 +506,16 @@ class SDKClient(BaseLLMClient):
 
     def missing_key(self) -> AuthenticationError:
         """What to say when there is no key."""
+        hint = " (any text, if your server wants none)" if self.address() else ""
         return AuthenticationError(
-            f"no API key for {self.name}: set {self.key_variable}, "
-            f"or pass scallion.providers.{self.name}(api_key=…)",
+            f"no API key: set {self.key_variable}, "
+            f"or pass scallion.providers.{self.name}(api_key=…){hint}",
             provider=self.name,
         )
+
+
+def _packages_of(client: object) -> set[str]:
+    return {base.__module__.partition(".")[0] for base in type(client).__mro__}
 
 
 _CLIENT_SECRETS = (

@@ -6,6 +6,7 @@ import pickle
 
 import anthropic as sdk
 import pytest
+from openai import AsyncOpenAI
 
 from scallion import Request, build_pipeline
 from scallion.exceptions import (
@@ -588,7 +589,10 @@ async def test_a_client_of_yours_keeps_its_version_unless_that_refuses_the_reque
     await client.close()
 
 
-@pytest.mark.parametrize("client", [sdk.Anthropic(api_key="k"), object(), sdk.AsyncAnthropic])
+@pytest.mark.parametrize(
+    "client",
+    [sdk.Anthropic(api_key="k"), object(), sdk.AsyncAnthropic, AsyncOpenAI(api_key="k")],
+)
 def test_a_client_of_the_wrong_kind_is_refused(client):
     with pytest.raises(TypeError, match="asynchronous client"):
         anthropic(client=client)

@@ -5,6 +5,7 @@ import pickle
 
 import openai as sdk
 import pytest
+from anthropic import AsyncAnthropic
 
 from scallion import Request, build_pipeline
 from scallion.exceptions import (
@@ -377,8 +378,17 @@ async def test_a_missing_key_names_the_variable_and_the_argument(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_ADMIN_KEY", raising=False)
 
-    with pytest.raises(AuthenticationError, match=r"OPENAI_API_KEY.*openai\(api_key="):
+    with pytest.raises(AuthenticationError, match=r"OPENAI_API_KEY.*openai\(api_key=") as caught:
         await build_pipeline(provider=openai(), model="gpt-4o").complete("hi")
+    assert "any text" not in str(caught.value)
+    assert caught.value.model == "gpt-4o"  # a misspelt claude-… is OpenAI's, too
+
+
+async def test_a_server_of_ones_own_may_want_no_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    with pytest.raises(AuthenticationError, match=r"api_key=…\) \(any text, if your server wants"):
+        await openai(base_url="http://localhost:1/v1").complete("hi", "m")
 
 
 async def test_a_10000_deep_parameter_is_refused_before_sending(upstream, llm):
@@ -427,7 +437,10 @@ async def test_an_azure_client_finds_its_deployment(upstream):
     await client.close()
 
 
-@pytest.mark.parametrize("client", [sdk.OpenAI(api_key="k"), object(), sdk.AsyncOpenAI])
+@pytest.mark.parametrize(
+    "client",
+    [sdk.OpenAI(api_key="k"), object(), sdk.AsyncOpenAI, AsyncAnthropic(api_key="k")],
+)
 def test_a_client_of_the_wrong_kind_is_refused(client):
     with pytest.raises(TypeError, match="asynchronous client"):
         openai(client=client)
