@@ -284,3 +284,22 @@ async def test_subclasses_can_override_the_call(litellm):
     router = Mine(model_list=[entry("a", mock_response="x")])
     name, answer = await router.acompletion("a", HI)
     assert (name, answer.choices[0].message.content) == ("mine", "x")
+
+
+async def test_fallbacks_set_on_the_module_are_the_routers(litellm):
+    litellm.default_fallbacks = ["good"]
+    litellm.context_window_fallbacks = [{"fast": ["long"]}]
+    router = litellm.Router(model_list=[entry("fast"), entry("good"), entry("long")])
+    calls = AsyncMock(
+        side_effect=[litellm.BadGatewayError("", "", ""), litellm.ModelResponse(model="m")]
+    )
+    with patch("litellm.acompletion", calls):
+        await router.acompletion("fast", HI, num_retries=0)
+    assert [call.kwargs["model"] for call in calls.await_args_list] == [
+        "openai/fast",
+        "openai/good",
+    ]
+    assert router.context_window_fallbacks == [{"fast": ["long"]}]
+    own = litellm.Router(model_list=[], default_fallbacks=["mine"], fallbacks=[{"a": ["b"]}])
+    assert (own.default_fallbacks, own.fallbacks) == (["mine"], [{"a": ["b"]}])
+    litellm.default_fallbacks = litellm.context_window_fallbacks = None

@@ -23,6 +23,7 @@ from . import exceptions as exceptions
 from . import router as router
 from . import types as types
 from . import utils as utils
+from ._absent import Absent
 from ._install import install as install
 from ._install import uninstall as uninstall
 from ._logging import _disable_debugging as _disable_debugging
@@ -114,6 +115,10 @@ organization: str | None = None
 headers: dict[str, str] | None = None
 num_retries: int | None = None
 model_alias_map: dict[str, str] = {}
+fallbacks: list[Any] | None = None
+default_fallbacks: list[str] | None = None
+context_window_fallbacks: list[Any] | None = None
+content_policy_fallbacks: list[Any] | None = None
 request_timeout: float = 6000.0
 cache: Cache | None = None
 
@@ -166,6 +171,7 @@ include_cost_in_streaming_usage: bool = False
 disable_streaming_logging: bool = False
 in_memory_llm_clients_cache = InMemoryCache()
 ALLOWED_OPENAI_PARAMS: list[str] = []
+REPEATED_STREAMING_CHUNK_LIMIT: int = 100
 provider_list: list[Any] = list(LlmProviders)
 _current_cost: float = 0.0
 
@@ -212,10 +218,17 @@ def __getattr__(name: str) -> Any:
         made: Any = get_model_cost_map()
     elif name == "model_list":
         made = list(globals().get("model_cost") or __getattr__("model_cost"))
+    elif name == "encoding":
+        made = utils._encoding()
+    elif name == "anthropic":
+        made = Absent("litellm.anthropic_interface")
+        made.messages = Absent("litellm.anthropic_interface.messages")
     elif name == "open_ai_chat_completion_models":
         made = set(_list_of("openai"))
-    elif name == "anthropic_models":
-        made = set(_list_of("anthropic"))
+    elif name.endswith("_models") and name.removesuffix("_models") in {
+        each.value for each in LlmProviders
+    }:
+        made = set(_list_of(name.removesuffix("_models")))
     elif name == "models_by_provider":
         made = {each: set(_list_of(each)) for each in ("openai", "anthropic", "openrouter")}
     else:

@@ -9,10 +9,12 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Any
 
+from ._absent import Absent, spec_of
 from ._version import version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.machinery import ModuleSpec
     from os import PathLike
     from types import ModuleType
 
@@ -21,6 +23,7 @@ _ALIAS = "litellm"
 _HOMES = {
     "_own_errors": "exceptions",
     "types._access": "types.utils",
+    "types._media": "types.utils",
     "types._messages": "types.utils",
     "types._usage": "types.utils",
     "types.info": "types.utils",
@@ -67,7 +70,8 @@ def uninstall() -> None:
     """Take them out again. Who has imported litellm in the meantime keeps this one."""
     for name in [each for each in sys.modules if each.partition(".")[0] == _ALIAS]:
         module = sys.modules[name]
-        if module.__name__.partition(".")[0] == __package__.partition(".")[0]:
+        ours = module.__name__.partition(".")[0] == __package__.partition(".")[0]
+        if ours or isinstance(module, Absent):
             del sys.modules[name]
     while _renamed:
         thing, module_name = _renamed.popitem()
@@ -110,10 +114,11 @@ class _Metadata(Distribution):
 
 
 class _Finder(DistributionFinder):
-    """Finds no module, and the metadata of litellm alone."""
+    """Finds modules of litellm's that are not here, and the metadata of litellm alone."""
 
-    def find_spec(self, *args: Any) -> None:
-        """Leave it to the others."""
+    def find_spec(self, name: str, *args: Any) -> ModuleSpec | None:
+        """A module that refuses, in litellm's place; the others are in `sys.modules` already."""
+        return spec_of(name)
 
     def find_distributions(
         self,

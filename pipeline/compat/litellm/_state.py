@@ -16,6 +16,17 @@ def made_setting(name: str) -> Any:
     return vars(sys.modules[__package__]).get(name)
 
 
+def of_package(name: str) -> Any:
+    """The `__getattr__` of a module of which litellm's has what it imports: all of the package.
+
+    Raises:
+        AttributeError: the package has it neither, or it is private.
+    """
+    if name.startswith("_"):
+        raise AttributeError(f"this module has no attribute {name!r}")
+    return getattr(sys.modules[__package__], name)
+
+
 def unsupported(what: str, way: str) -> NotImplementedError:
     """The error for something of litellm's that is not here."""
     return NotImplementedError(

@@ -9,15 +9,11 @@ from scallion._secrets import Secret
 
 from . import _mock, _run
 from ._builder import stream_chunk_builder as stream_chunk_builder
-from ._not_chat import aembedding as aembedding
-from ._not_chat import embedding as embedding
+from ._state import of_package as __getattr__  # noqa: F401
 from ._state import unsupported
 from .litellm_core_utils.streaming_handler import CustomStreamWrapper
 from .types.utils import ModelResponse
-from .types.utils import Usage as Usage
-from .utils import encode as encode
 from .utils import get_llm_provider as get_llm_provider
-from .utils import token_counter as token_counter
 
 
 def completion(

@@ -143,10 +143,14 @@ class Router(Routing):
         self.model_group_retry_policy = {
             name: _policy(each) for name, each in model_group_retry_policy.items()
         }
-        self.fallbacks = fallbacks or None
-        self.context_window_fallbacks = context_window_fallbacks or None
-        self.content_policy_fallbacks = content_policy_fallbacks or None
-        self.default_fallbacks = default_fallbacks
+        self.fallbacks = fallbacks or setting("fallbacks")
+        self.context_window_fallbacks = context_window_fallbacks or setting(
+            "context_window_fallbacks"
+        )
+        self.content_policy_fallbacks = content_policy_fallbacks or setting(
+            "content_policy_fallbacks"
+        )
+        self.default_fallbacks = default_fallbacks or setting("default_fallbacks")
         self.model_group_alias = dict(model_group_alias or {})
         self.default_litellm_params = dict(default_litellm_params or {})
         self.allowed_fails = first(allowed_fails, 3)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._connect import OPENAI_COMPATIBLE
 from . import model_data
 from ._logging import print_verbose as print_verbose
+from ._state import of_package as __getattr__  # noqa: F401
 from ._state import unsupported
 from .exceptions import BadRequestError, ModelNotMappedError
 from .litellm_core_utils import token_counter as _tokens
@@ -18,18 +19,6 @@ from .litellm_core_utils.get_supported_openai_params import (
 from .litellm_core_utils.streaming_handler import CustomStreamWrapper as CustomStreamWrapper
 from .types.info import MODEL_INFO_KEYS
 from .types.info import ModelInfo as ModelInfo
-from .types.utils import ChatCompletionMessageToolCall as ChatCompletionMessageToolCall
-from .types.utils import Choices as Choices
-from .types.utils import CostPerToken as CostPerToken
-from .types.utils import Delta as Delta
-from .types.utils import EmbeddingResponse as EmbeddingResponse
-from .types.utils import Function as Function
-from .types.utils import Message as Message
-from .types.utils import ModelResponse as ModelResponse
-from .types.utils import ModelResponseStream as ModelResponseStream
-from .types.utils import StreamingChoices as StreamingChoices
-from .types.utils import TextCompletionResponse as TextCompletionResponse
-from .types.utils import Usage as Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 from .._state import unsupported
 from .in_memory_cache import InMemoryCache
 
-__all__ = ["Cache", "DualCache", "InMemoryCache"]
+__all__ = ["Cache", "DualCache", "InMemoryCache", "LiteLLMCacheType"]
+
+
+class LiteLLMCacheType(str, Enum):
+    """Where a `Cache` keeps its values."""
+
+    LOCAL = "local"
+    REDIS = "redis"
+    REDIS_SEMANTIC = "redis-semantic"
+    VALKEY_SEMANTIC = "valkey-semantic"
+    S3 = "s3"
+    DISK = "disk"
+    QDRANT_SEMANTIC = "qdrant-semantic"
+    AZURE_BLOB = "azure-blob"
+    GCS = "gcs"
 
 
 class Cache:

@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 
 from ..litellm_core_utils.core_helpers import map_finish_reason
 from ._access import Access, ItemAccess, LiteLLMBaseModel, SafeAttributeModel, given, new_id
+from ._media import ImageObject, ImageResponse, ImageUsage, TranscriptionResponse
 from ._messages import (
     ChatCompletionAudioResponse,
     ChatCompletionDeltaToolCall,
@@ -429,7 +430,10 @@ __all__ = [
     "Function",
     "FunctionCall",
     "GenericStreamingChunk",
+    "ImageObject",
+    "ImageResponse",
     "ImageURLListItem",
+    "ImageUsage",
     "LiteLLMBaseModel",
     "LlmProviders",
     "Message",
@@ -450,5 +454,6 @@ __all__ = [
     "TextChoices",
     "TextCompletionResponse",
     "TopLogprob",
+    "TranscriptionResponse",
     "Usage",
 ]

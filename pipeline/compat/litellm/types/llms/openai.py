@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, Required, TypeAlias
 
+from openai.types.chat import ChatCompletionAudioParam as ChatCompletionAudioParam
+from openai.types.chat import (
+    ChatCompletionContentPartInputAudioParam as ChatCompletionContentPartInputAudioParam,
+)
+from openai.types.chat import ChatCompletionModality as ChatCompletionModality
+from openai.types.chat import (
+    ChatCompletionPredictionContentParam as ChatCompletionPredictionContentParam,
+)
 from openai.types.chat.chat_completion_content_part_input_audio_param import InputAudio
 from typing_extensions import TypedDict
 
@@ -22,6 +30,7 @@ from ._responses import ResponseInputParam as ResponseInputParam
 from ._responses import ResponsesAPIResponse as ResponsesAPIResponse
 from ._responses import ResponsesAPIStreamEvents as ResponsesAPIStreamEvents
 from ._responses import ResponsesAPIStreamingResponse as ResponsesAPIStreamingResponse
+from .anthropic import AnthropicThinkingParam as AnthropicThinkingParam
 from .base import BaseLiteLLMOpenAIResponseObject as BaseLiteLLMOpenAIResponseObject
 
 
