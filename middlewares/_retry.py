@@ -65,9 +65,10 @@ def retry(
     """
     if attempts < 1:
         raise ValueError(f"attempts must be a whole number of at least 1, not {attempts!r}")
-    waits = (wait_initial, wait_max, max_retry_after)
-    if not all(wait >= 0 for wait in waits):  # the comparison is also false of NaN
-        raise ValueError(f"waits must be seconds, and cannot be negative: {waits!r}")
+    waits = {"wait_initial": wait_initial, "wait_max": wait_max, "max_retry_after": max_retry_after}
+    for name, wait in waits.items():
+        if not wait >= 0:  # the comparison is also false of NaN
+            raise ValueError(f"{name} must be seconds, from 0, and not {wait!r}")
     on = as_condition(on, "on")
 
     async def middleware(request: Request, call_next: Handler) -> Response:

@@ -352,7 +352,7 @@ async def test_an_iterator_of_messages_is_read_once_and_sent_each_time():
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(settings):
-    with pytest.raises(ValueError, match=r"at least 1|negative"):
+    with pytest.raises(ValueError, match=rf"^{next(iter(settings))} must be"):
         retry(**settings)
 
 
