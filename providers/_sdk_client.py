@@ -279,7 +279,12 @@ class SDKClient(BaseLLMClient):
         if "extra_query" in params:
             options["params"] = plain(params["extra_query"])
         # A client that rewrites requests (Azure, Bedrock, Vertex) has to see the body as a dict.
-        sent = {"content": content} if self._takes_bytes(client) else {"body": body}
+        sent: dict[str, Any] = {"body": body}
+        if self._takes_bytes(client):
+            sent = {"content": content}
+            if len(content) > _LARGE:
+                sent = {"content": _Large(content)}
+                options["headers"] = {**options["headers"], "content-length": str(len(content))}
         for last_try in (False, False, True):
             try:
                 return await client.post(
@@ -552,6 +557,19 @@ def _is_found_by_name(value: Any) -> bool:
     for name in getattr(value, "__qualname__", "?").split("."):
         found = getattr(found, name, None)
     return found is value
+
+
+_LARGE = 2**20
+
+
+class _Large:
+    """A body of more than a megabyte as an iterable of one piece: aiohttp warns of such bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _at_once(self._content)
 
 
 async def _at_once(content: bytes) -> AsyncGenerator[bytes, None]:

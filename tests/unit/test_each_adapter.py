@@ -113,6 +113,24 @@ async def test_what_json_cannot_say_is_refused_before_sending(upstream, llm, par
     assert upstream.count == 0
 
 
+@pytest.mark.parametrize("size", [2**20, 2**22])
+async def test_a_large_request_goes_out_whole_and_nobody_is_warned(upstream, api, llm, size):
+    moved = Reply(307, {"location": f"{upstream.url}/moved"})
+    upstream.enqueue(moved, api.whole("Hi"), api.whole("Hi"))
+
+    for _ in range(2):
+        await llm.complete("x" * size)
+
+    assert [received.path for received in upstream.requests][1] == "/moved"
+    for received in upstream.requests:
+        assert received.json["messages"][0]["content"] in (
+            "x" * size,
+            [{"type": "text", "text": "x" * size}],
+        )
+        assert received.headers["content-length"] == str(len(received.body))
+        assert "transfer-encoding" not in received.headers
+
+
 # ------------------------------------------------------------------------------ connections
 
 
