@@ -46,8 +46,8 @@ def with_defaults(body: dict[str, Any]) -> dict[str, Any]:
     """A completion or a chunk with what the protocol promises of it, where a server left it out."""
     body = body | {"choices": [{"index": 0} | choice for choice in body.get("choices") or []]}
     for choice in body["choices"]:
-        if isinstance(choice.get("message"), dict):
-            choice["message"] = {"role": "assistant"} | choice["message"]
+        if isinstance(choice.get("message"), dict) or body.get("object") == "chat.completion":
+            choice["message"] = {"role": "assistant"} | (choice.get("message") or {})
     return body
 
 
@@ -74,6 +74,7 @@ def meaning(messages: list[dict[str, Any]], *, reasoning: bool) -> list[dict[str
         kept = {k: v for k, v in json.loads(json.dumps(message)).items() if v is not None}
         content = kept.pop("content", None)
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+        kept.pop("annotations", None)  # of an answer, which nobody takes back
         marker = kept.pop("cache_control", None)
         if marker and parts:
             parts[-1] = parts[-1] | {"cache_control": marker}

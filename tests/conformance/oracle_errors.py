@@ -60,7 +60,8 @@ def error_class(status: int | None, error: dict[str, Any]) -> str:
         code = str(error.get("code"))
         status = int(code) if code.isdigit() else None
     if status is None:
-        status = next((_STATUS_BY_TYPE[name] for name in names if name in _STATUS_BY_TYPE), 500)
+        refused = 400 if names & (_TOO_LONG | _FILTERED) else 500
+        status = next((_STATUS_BY_TYPE[name] for name in names if name in _STATUS_BY_TYPE), refused)
     if names & {"overloaded_error"}:
         return "OverloadedError"
     too_long = str(error.get("message")).startswith(_TOO_LONG_MESSAGES)

@@ -34,7 +34,7 @@ def _openai(body: dict[str, Any]) -> bytes:
     events = []
     for choice in body["choices"]:
         place = {"index": choice.get("index", 0)}
-        for delta in _deltas(choice["message"]):
+        for delta in _deltas(choice.get("message") or {}):
             events.append(head | {"choices": [place | {"delta": delta, "finish_reason": None}]})
         last = {k: v for k, v in choice.items() if k not in ("message", "index")}
         events.append(head | {"choices": [place | {"delta": {}} | last]})
