@@ -6,11 +6,16 @@ import inspect
 from typing import Any
 
 
-def as_condition(condition: Any, name: str) -> Any:
+def as_condition(condition: Any, name: str, *arguments: str) -> Any:
     """The same with lists as tuples, checked: a mistake must not wait for the first failure.
 
+    Args:
+        name: What it was given as.
+        arguments: What a predicate is called with.
+
     Raises:
-        TypeError: it is none of the three, or an async predicate: its promise would always be true.
+        TypeError: it is none of the three, or a predicate that cannot be called so, or an async one:
+            its promise would always be true.
     """
     if isinstance(condition, (list, set, frozenset)):
         condition = tuple(condition)
@@ -21,6 +26,12 @@ def as_condition(condition: Any, name: str) -> Any:
         getattr(condition, "__call__", None)  # noqa: B004 - whether it is async, and not whether it is
     ):
         raise TypeError(f"{name} cannot be async: {condition!r} must return its verdict at once")
-    if callable(condition) and not isinstance(condition, type):
-        return condition
-    raise TypeError(f"{name} must be exception types or a predicate, not {condition!r}")
+    if not callable(condition) or isinstance(condition, type):
+        raise TypeError(f"{name} must be exception types or a predicate, not {condition!r}")
+    try:
+        inspect.signature(condition).bind(*arguments)
+    except ValueError:
+        pass  # no signature to be had
+    except TypeError as error:
+        raise TypeError(f"{name} is called with ({', '.join(arguments)}): {error}") from None
+    return condition

@@ -115,7 +115,7 @@ def fallback(
         raise ValueError("fallback() needs at least one target")
     if stream not in ("before_content", "restart"):
         raise ValueError(f'stream must be "before_content" or "restart", not {stream!r}')
-    on = as_condition(on, "on")
+    on = as_condition(on, "on", "result")
     clients: dict[str, Any] = {}
     chain = _without_duplicates([_as_target(entry, n, clients) for n, entry in enumerate(targets)])
     judges = any(map(_is_predicate, (on, *[target.on for target in chain])))
@@ -284,7 +284,7 @@ def _as_target(entry: object, position: int, clients: dict[str, Any]) -> Target:
         provider = clients[provider]
     elif provider is not None:
         check_handler(provider, f"targets[{position}].provider")
-    condition = as_condition(entry.on, f"targets[{position}].on")
+    condition = as_condition(entry.on, f"targets[{position}].on", "result")
     return Target(entry.model, provider, entry.params, condition)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from math import inf
-from typing import TYPE_CHECKING
+from math import inf, nan
+from typing import TYPE_CHECKING, SupportsFloat
 
 from scallion._layer import layer
 from scallion.exceptions import ProviderError
@@ -69,7 +69,7 @@ def retry(
     for name, wait in waits.items():
         if not wait >= 0:  # the comparison is also false of NaN
             raise ValueError(f"{name} must be seconds, from 0, and not {wait!r}")
-    on = as_condition(on, "on")
+    on = as_condition(on, "on", "error", "attempt")
 
     async def middleware(request: Request, call_next: Handler) -> Response:
         context = request.context
@@ -129,7 +129,7 @@ def wait_before_retry(
     if verdict is False or verdict is None:  # None: a predicate that says nothing says no
         return None
     if verdict is not True:
-        wait = float(verdict)
+        wait = float(verdict) if isinstance(verdict, SupportsFloat) else nan
         if not 0 <= wait < inf:  # NaN and infinity would hang the call for ever
             raise ValueError(f"retry(on=) must return seconds or whether to retry, not {verdict!r}")
         return wait

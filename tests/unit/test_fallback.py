@@ -421,6 +421,19 @@ async def test_a_predicate_sees_the_answer_of_a_complete_call_also_if_it_came_as
     assert (await llm.complete("hi")).text == "yes"
 
 
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (lambda on: retry(on=on), r"on is called with \(error, attempt\)"),
+        (lambda on: fallback(["b"], on=on), r"on is called with \(result\)"),
+        (lambda on: fallback([Target("b", on=on)]), r"targets\[0\]\.on is called with \(result\)"),
+    ],
+)
+def test_a_predicate_that_takes_something_else_is_refused_before_the_first_failure(make, wanted):
+    with pytest.raises(TypeError, match=wanted):
+        make(lambda: True)
+
+
 def test_an_async_predicate_is_refused_for_a_target_too():
     async def asks_somebody(reason):
         return False

@@ -125,7 +125,7 @@ def test_on_decides_by_types_or_by_a_predicate_whose_number_is_the_wait(on, expe
     assert wait_before_retry(e.AuthenticationError("x"), 1, **DEFAULTS, on=on) == expected
 
 
-@pytest.mark.parametrize("wait", [nan, inf, -1.0])
+@pytest.mark.parametrize("wait", [nan, inf, -1.0, "yes", [3]])
 def test_a_predicates_wait_that_would_never_end_is_refused(wait):
     with pytest.raises(ValueError, match=r"retry\(on=\) must return seconds"):
         wait_before_retry(e.ServerError("x"), 1, **DEFAULTS, on=lambda error, attempt: wait)
