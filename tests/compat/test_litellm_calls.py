@@ -626,6 +626,9 @@ def test_settings_that_cannot_be_obeyed_are_refused(litellm, monkeypatch, name, 
     monkeypatch.setattr(litellm, name, value)
     with pytest.raises(NotImplementedError, match=name):
         litellm.completion("gpt-4o", HI, mock_response="x")
+    if name == "custom_provider_map":
+        with pytest.raises(NotImplementedError, match=name):
+            litellm.completion("own/model", HI)
 
 
 @pytest.mark.parametrize("name", ["reasoning_effort", "verbosity", "thinking"])

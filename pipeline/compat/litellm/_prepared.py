@@ -54,6 +54,7 @@ class Prepared:
         asked = kwargs.get("model")
         if asked is None:
             raise ValueError("model param not passed in.")
+        refuse_settings()
         asked = setting("model_alias_map").get(asked, asked)
         base = kwargs.get("base_url") or kwargs.get("api_base") or setting("api_base")
         model, provider, key, base = get_llm_provider(
@@ -78,7 +79,6 @@ class Prepared:
             api_base=base,
             is_async=is_async,
         )
-        refuse_settings()
         if kwargs.get("caching"):
             raise unsupported("caching=True", "use scallion's cache() middleware")
 

@@ -17,6 +17,7 @@ from .litellm_core_utils.get_supported_openai_params import (
     get_supported_openai_params as get_supported_openai_params,
 )
 from .litellm_core_utils.streaming_handler import CustomStreamWrapper as CustomStreamWrapper
+from .litellm_core_utils.thread_pool_executor import executor as executor
 from .types.info import MODEL_INFO_KEYS
 from .types.info import ModelInfo as ModelInfo
 
