@@ -159,6 +159,16 @@ EXPLAINED: dict[str, str] = {
         "the store in memory does not fail",
     ),
     "key request_key: known = memory or Digests(entries=0) | 1": "it is dropped after the call",
+    **dict.fromkeys(
+        [
+            "key request_key: state.update((_encoded if stack else _encoder.encode)(head)) | always",
+            "key _given: name: value if type(value) in AS_THEY_ARE else _as_json(value) | never",
+            "key _canonical_message: if _may_differ(encoded): | if True",
+            "key _canonical_message: encoded = _encoded({name: v for name, v in message.items() if v is not"
+            " None}) | left out",
+        ],
+        "the key is the same, only later",
+    ),
 }
 """Mutants that are no different in anything that can be seen: `target function: source line | change` → why."""
 
