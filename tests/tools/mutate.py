@@ -119,6 +119,7 @@ TARGETS: dict[str, Target] = {
     ),
 }  # fmt: skip
 
+_WITHOUT_NULLS = "encoded = _encoded({name: v for name, v in message.items() if v is not None})"
 _WINDOWS = 'return (mine.context_window or 0) > (other.context_window or float("inf"))'
 
 EXPLAINED: dict[str, str] = {
@@ -164,8 +165,7 @@ EXPLAINED: dict[str, str] = {
             "key request_key: state.update((_encoded if stack else _encoder.encode)(head)) | always",
             "key _given: name: value if type(value) in AS_THEY_ARE else _as_json(value) | never",
             "key _canonical_message: if _may_differ(encoded): | if True",
-            "key _canonical_message: encoded = _encoded({name: v for name, v in message.items() if v is not"
-            " None}) | left out",
+            f"key _canonical_message: {_WITHOUT_NULLS} | left out",
         ],
         "the key is the same, only later",
     ),
