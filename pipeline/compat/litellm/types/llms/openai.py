@@ -30,7 +30,6 @@ from ._responses import ResponseInputParam as ResponseInputParam
 from ._responses import ResponsesAPIResponse as ResponsesAPIResponse
 from ._responses import ResponsesAPIStreamEvents as ResponsesAPIStreamEvents
 from ._responses import ResponsesAPIStreamingResponse as ResponsesAPIStreamingResponse
-from .anthropic import AnthropicThinkingParam as AnthropicThinkingParam
 from .base import BaseLiteLLMOpenAIResponseObject as BaseLiteLLMOpenAIResponseObject
 
 
@@ -150,6 +149,14 @@ class ChatCompletionThinkingBlock(TypedDict, total=False):
     thinking: str
     signature: str | None
     cache_control: dict[str, Any] | ChatCompletionCachedContent | None
+
+
+class AnthropicThinkingParam(TypedDict, total=False):
+    """How much Claude is to think."""
+
+    type: Literal["enabled", "adaptive", "disabled"]
+    budget_tokens: int
+    display: Literal["summarized", "omitted", "updates"]
 
 
 class ChatCompletionRedactedThinkingBlock(TypedDict, total=False):
