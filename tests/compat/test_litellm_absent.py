@@ -136,9 +136,9 @@ def test_types_of_openais_requests_are_litellms_too(litellm):
         ChatCompletionPredictionContentParam,
     )
     from litellm.caching.caching import LiteLLMCacheType
-    from litellm.types.llms.anthropic import AnthropicThinkingParam as found
 
-    assert found is AnthropicThinkingParam
+    anthropic = importlib.import_module("litellm.types.llms.anthropic")
+    assert anthropic.AnthropicThinkingParam is AnthropicThinkingParam
     assert litellm.Cache(type=LiteLLMCacheType.LOCAL).type == "local"
     with pytest.raises(NotImplementedError, match="disk"):
         litellm.Cache(type=LiteLLMCacheType.DISK)
