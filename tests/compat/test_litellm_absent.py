@@ -52,6 +52,13 @@ def test_litellms_way_to_claudes_own_api_refuses(litellm):
         litellm.anthropic.messages.create()
 
 
+def test_a_call_refuses_also_when_the_module_of_its_name_was_imported(litellm, monkeypatch):
+    monkeypatch.setattr(litellm, "ocr", litellm.ocr)
+    importlib.import_module("litellm.ocr.main")
+    with pytest.raises(NotImplementedError, match="ocr is not supported"):
+        litellm.ocr(model="mistral/ocr", document={})
+
+
 def test_modules_are_found_in_modules(litellm):
     from litellm.llms.vertex_ai.gemini import transformation
 

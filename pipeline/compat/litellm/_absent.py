@@ -42,11 +42,19 @@ def refusing_class(name: str, place: str) -> type:
 
 
 class Absent(ModuleType):
-    """A module that is not here. Names that the package has are the package's."""
+    """A module that is not here. Names that the package has are the package's.
+
+    It can be called, and refuses: litellm has functions that are called as its modules are.
+    """
 
     def __init__(self, path: str) -> None:
         super().__init__(path, "Not supported.")
         self._path = path
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not supported."""
+        del args, kwargs
+        _refuse(self._path)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name.isupper():
@@ -65,11 +73,6 @@ class _Part(Absent):
     def __init__(self, name: str, place: str) -> None:
         super().__init__(f"{place}.{name}")
         self.__name__ = name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not supported."""
-        del args, kwargs
-        _refuse(self._path)
 
     def __getattr__(self, name: str) -> Any:
         # Functions are asked for marks: whether they are wrapped, or coroutines.
