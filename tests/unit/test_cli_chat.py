@@ -351,10 +351,20 @@ def test_a_failed_turn_is_told_and_the_next_one_works(converse, upstream, monkey
     for name, value in real(upstream).items():
         monkeypatch.setenv(name, value)
     upstream.enqueue(error(400, message="no such thing"), completion_stream("Hello"))
-    code, out = converse("one", "two", arguments=["--model=openai/no-price"])
+    code, out = converse("one", "two", arguments=["--model=openai/gpt-4o"])
 
     assert code == 0
     assert "InvalidRequestError" in out.out
     assert "no such thing" in out.out
-    assert "at an unknown price" in out.out
+    assert "0 tokens in, 0 out, $0, $0 in all" in out.out
     assert [len(request.json["messages"]) for request in upstream.requests] == [1, 1]
+
+
+def test_a_turn_without_a_known_price_says_so(converse, upstream, monkeypatch):
+    for name, value in real(upstream).items():
+        monkeypatch.setenv(name, value)
+    upstream.enqueue(completion_stream("Hello", model="no-price"))
+    code, out = converse("one", arguments=["--model=openai/no-price"])
+
+    assert code == 0
+    assert "at an unknown price" in out.out
