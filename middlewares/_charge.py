@@ -55,7 +55,9 @@ def charge_of(attempt: Attempt, request: Request, prices: PriceTable) -> Charge:
     elif usage is None or not whole or not _counts_prompt(usage):
         usage, exact = estimated_usage(answer, request), False
     cost = price_of(usage, attempt, prices)
-    return Charge(usage, cost, exact and cost is not None and cost.exact)
+    if cost is not None and not exact:
+        cost = replace(cost, exact=False)  # whoever looks at the answer is told, too
+    return Charge(usage, cost, cost is not None and cost.exact)
 
 
 def _counts_prompt(usage: Usage) -> bool:

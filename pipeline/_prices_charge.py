@@ -25,7 +25,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
             `cache_write_1h`, `input_audio`, `input_image`, `output`, `reasoning`, `output_audio`,
             `output_image`, `web_search`, `compaction`, `advisor`; or `billed` (and `upstream`) if
             the provider itself stated the cost.
-        exact: False if something had to be assumed: no rates for that service tier or route, or a
+        exact: False if something had to be assumed: tokens, rates for that service tier or route, or a
             usage that does not say which of its tokens are which.
         row: The rates that were used; `None` if the provider stated the cost.
     """

@@ -210,10 +210,11 @@ async def test_what_the_provider_counted_before_the_break_is_used(prices):
 async def test_a_stream_without_usage_is_estimated(prices):
     books = cost(prices=prices)
 
-    await pipeline(books, [[StreamChunk.of("one two three")], [STOP]]).stream("hi").collect()
+    llm = pipeline(books, [[StreamChunk.of("one two three")], [STOP]])
+    response = await llm.stream("hi").collect()
 
     (entry,) = books.entries
-    assert (entry.status, entry.exact) == ("completed", False)
+    assert (entry.status, entry.exact, response.cost.exact) == ("completed", False, False)
     assert entry.usage.completion_tokens == 3
 
 
