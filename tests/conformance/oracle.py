@@ -41,15 +41,16 @@ class Expected:
 def expect(exchange: Exchange) -> Expected:
     """Work out what the response of `exchange` means."""
     expected = _stream(exchange) if exchange.stream else _whole(exchange)
-    expected.request_id = _request_id(exchange, expected.error_body)
+    body = expected.error_body
+    if expected.error is not None and exchange.status == 200 and not exchange.stream:
+        text = exchange.body.decode("utf-8", "replace")
+        body = json.loads(text) if is_json(text) else None
+    expected.request_id = _request_id(exchange, body)
     return expected
 
 
 def _request_id(exchange: Exchange, body: Any) -> str | None:
     headers = {name.lower(): value for name, value in exchange.headers.items()}
-    if body is None and exchange.status == 200 and not exchange.stream:
-        text = exchange.body.decode("utf-8", "replace")
-        body = json.loads(text) if is_json(text) else None
     own = body.get("request_id") if isinstance(body, dict) else None
     return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), own)
 
