@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import pydantic
@@ -42,7 +43,9 @@ arguments = st.dictionaries(st.sampled_from(["a", "ü"]), words | st.integers(-5
 
 def described(adapter, body):
     """What a body says, in order, whoever's words it is in."""
-    said: list[Any] = []
+    system = [block["text"] for block in body.get("system") or ()]
+    # A JSON object is asked for in a sentence of ours.
+    said: list[Any] = [("system", text) for text in system if not text.startswith("Answer with")]
     for message in body["messages"]:
         content = message.get("content")
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
@@ -52,7 +55,8 @@ def described(adapter, body):
             continue
         for block in blocks:
             if block["type"] == "text" and block["text"]:
-                said.append((message["role"], block["text"]))
+                role = message["role"]
+                said.append(("system" if role == "developer" else role, block["text"]))
             elif block["type"] == "tool_use":
                 said.append(("called", block["id"], block["input"]))
             elif block["type"] == "tool_result":
@@ -78,14 +82,21 @@ class Talk:
 @st.composite
 def talks(draw):
     talk = Talk()
-    used: set[str] = set()
     for _ in range(draw(st.integers(1, 5))):
-        draw(st.sampled_from([asks, asks, calls, calls_in_blocks, answers]))(draw, talk, used)
-    asks(draw, talk, used)
+        draw(st.sampled_from([instructs, asks, asks, calls, calls_in_blocks, answers]))(draw, talk)
+    asks(draw, talk)
     return talk
 
 
-def asks(draw, talk, used):
+def instructs(draw, talk):
+    said = draw(words)
+    role = draw(st.sampled_from(["system", "developer"]))
+    content = draw(st.sampled_from([said, [{"type": "text", "text": said}]]))
+    talk.messages.append({"role": role, "content": content})
+    talk.told.append(("system", said))
+
+
+def asks(draw, talk):
     said = draw(words)
     part = {"type": "text", "text": said}
     if draw(st.booleans()):
@@ -109,7 +120,7 @@ def asks(draw, talk, used):
     talk.told.append(("user", said))
 
 
-def answers(draw, talk, used):
+def answers(draw, talk):
     said = draw(words)
     before = draw(st.lists(st.sampled_from([THINKING, REDACTED, SEARCH, FOUND]), max_size=2))
     if draw(st.booleans()):
@@ -122,17 +133,17 @@ def answers(draw, talk, used):
     talk.told.append(("assistant", said))
 
 
-def new_ids(draw, used):
-    made = draw(st.lists(ids.filter(lambda i: i not in used), min_size=1, max_size=3, unique=True))
-    used.update(made)
+def new_ids(draw):
+    made = draw(st.lists(ids, min_size=1, max_size=3, unique=True))
     return [(call_id, draw(arguments), draw(words)) for call_id in made]
 
 
-def calls(draw, talk, used):
-    made = new_ids(draw, used)
+def calls(draw, talk):
+    made = new_ids(draw)
+    said = draw(st.none() | st.just("") | words)
     message = {
         "role": "assistant",
-        "content": draw(st.sampled_from([None, ""])),
+        "content": said,
         "tool_calls": [
             {"id": i, "type": "function", "function": {"name": "f", "arguments": json.dumps(a)}}
             for i, a, _ in made
@@ -147,21 +158,25 @@ def calls(draw, talk, used):
         for i, _, r in made
     ]
     talk.messages += [message, *results]
+    talk.told += [("assistant", said)] if said else []
     talk.told += [("called", i, a) for i, a, _ in made] + [("answered", i, r) for i, _, r in made]
 
 
-def calls_in_blocks(draw, talk, used):
-    made = new_ids(draw, used)
+def calls_in_blocks(draw, talk):
+    made = new_ids(draw)
     blocks = [{"type": "tool_use", "id": i, "name": "f", "input": a} for i, a, _ in made]
     if draw(st.booleans()):
         blocks = [THINKING, *blocks]
     results = [{"type": "tool_result", "tool_use_id": i, "content": r} for i, _, r in made]
+    said = draw(st.none() | words)  # before the results, which have to lead
+    asked = [{"type": "text", "text": said}] if said else []
     if draw(st.booleans()):
         message = from_anthropic({"type": "message", "content": blocks}).message
     else:
         message = {"role": "assistant", "content": blocks}
-    talk.messages += [message, {"role": "user", "content": results}]
+    talk.messages += [message, {"role": "user", "content": [*asked, *results]}]
     talk.told += [("called", i, a) for i, a, _ in made] + [("answered", i, r) for i, _, r in made]
+    talk.told += [("user", said)] if said else []
 
 
 params = st.fixed_dictionaries(
@@ -197,28 +212,21 @@ def body_of(adapter, messages, given_params=None):
 
 
 def told_by(adapter, body):
-    """What a body says, with ids numbered in the order of the calls."""
     said = described(adapter, body)
-    numbers: dict[str, int] = {}
-    for kind, *rest in said:
-        if kind == "called":
-            assert rest[0] not in numbers, "an id was used twice"
-            numbers[rest[0]] = len(numbers)
-    return [
-        (kind, numbers[rest[0]], rest[1]) if kind in ("called", "answered") else (kind, *rest)
-        for kind, *rest in said
-    ]
+    called = [rest[0] for kind, *rest in said if kind == "called"]
+    assert len(called) == len(set(called)) or adapter != "anthropic", "an id was used twice"
+    return numbered(said)
 
 
 def numbered(told):
-    numbers = {}
+    """With ids numbered in the order of the calls, and the system's words first."""
+    numbers, calls, found = {}, count(), []
     for kind, *rest in told:
         if kind == "called":
-            numbers[rest[0]] = len(numbers)
-    return [
-        (kind, numbers[rest[0]], rest[1]) if kind in ("called", "answered") else (kind, *rest)
-        for kind, *rest in told
-    ]
+            numbers[rest[0]] = next(calls)  # a later turn may use an id again
+        numbered = kind in ("called", "answered")
+        found.append((kind, numbers[rest[0]], rest[1]) if numbered else (kind, *rest))
+    return sorted(found, key=lambda one: one[0] != "system")
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
@@ -260,7 +268,8 @@ def test_a_longer_history_begins_as_the_shorter_one_did(adapter, talk, more):
 def test_what_was_made_for_one_provider_can_be_sent_to_another(there, back, talk):
     """Gateways do that: what comes in is a body, and what goes out is another one."""
     body = body_of(there, talk.messages)
-    again = body_of(back, json.loads(json.dumps(body["messages"])))
+    system = [{"role": "system", "content": body["system"]}] if "system" in body else []
+    again = body_of(back, json.loads(json.dumps([*system, *body["messages"]])))
     read_through(TYPES[back].validate_python(again))
 
     assert told_by(back, again) == numbered(talk.told)

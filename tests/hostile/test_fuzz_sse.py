@@ -22,6 +22,7 @@ tokens = st.sampled_from(
         b"\r", b"\r\n", b"\n\n", b"\r\r", b"\n\r", b"\r\n\r\n", b"\n\r\n", BOM, BOM[:1], BOM[1:],
         b"\x00", b"\xff", b"\xf0\x9f", b"\x98\x80", b"\x0b", b"\x85", b"\xe2\x80\xa8", b"{}", b"xyz",
         b"[DONE]", b'data: {"a":1}\n\n',
+        b"data: x\n", b"data: {}\n", b"data: [", b"event: error\n",
     ]
 )  # fmt: skip
 bodies = st.lists(tokens | st.binary(max_size=6), max_size=40).map(b"".join)
