@@ -28,8 +28,8 @@ SHORTEST_SECRET: Final = 8
 LONGEST_WORD: Final = 15
 """In letters, all of one case. A longer one is hardly ever a word that people write."""
 
-FIELD: Final = re.compile(r"[a-z_]+\Z")
-"""A name of a field, without which the rest could not be read."""
+FIELD: Final = re.compile(r"[a-z_]{1,32}\Z")
+"""A name of a field, without which the rest could not be read. Keys are longer, or have a digit."""
 
 SECRET_FORMS: Final = re.compile(
     # OpenAI, Anthropic, OpenRouter, xAI, Perplexity and others: with a digit.

@@ -54,10 +54,10 @@ async def replayed(path, *asked, **params):
 )  # fmt: skip
 async def test_what_looks_like_a_key_is_not_written(path, secret):
     asked = f"My key is {secret}, keep it"
-    text = await recorded(path, asked, metadata={"note": secret, secret: "?"})
+    text = await recorded(path, asked, extra_body={"note": secret, secret: "?"})
     assert secret.removeprefix("Bearer ") not in text
     assert "<secret " in text
-    assert await replayed(path, asked, metadata={"note": secret, secret: "?"})
+    assert await replayed(path, asked, extra_body={"note": secret, secret: "?"})
 
 
 async def test_secrets_of_the_environment_are_not_written_whatever_they_look_like(
@@ -69,7 +69,7 @@ async def test_secrets_of_the_environment_are_not_written_whatever_they_look_lik
     monkeypatch.setenv("MY_TOKEN", "ten")
     monkeypatch.setenv("MY_NAME", "harmless name")
     asked = 'longer quoted"canary with tail, quoted"canary, another canary, ten, harmless name'
-    text = await recorded(path, asked, metadata={"another canary": "a name"})
+    text = await recorded(path, asked, extra_body={"another canary": "a name"})
     assert not any(part in text for part in ("canary", "longer", "tail"))
     assert "ten, harmless name" in text
     assert text.count("<secret ") == 7  # each in the request, and in the answer
