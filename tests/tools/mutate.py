@@ -150,6 +150,8 @@ EXPLAINED: dict[str, str] = {
         "parts without tokens are left out anyway",
     ),
     "leaks Account.settle: self.advance(now) | not done": "no hold gets so old there",
+    "leaks Shelf.finish: await self.store.set(name, data, ttl=self._ttl) | not done": "it is no leak:"
+    " nothing is kept",
     "leaks Shelf.finish: await self.store.set(name, FAILED, ttl=FAILED_FOR) | not done": "it is no leak"
     " but a delay",
     **dict.fromkeys(

@@ -758,13 +758,16 @@ def test_a_handler_to_fall_back_to_is_known_by_itself_and_a_target_by_what_it_sa
 
 def test_our_own_types_inside_a_message_count_with_their_unknown_fields():
     function = FunctionCall(name="f", arguments="{}")
-    call = ToolCall(id="c1", function=function, model_extra={"x": {"y": None}})
-    plain = {"id": "c1", "function": {"name": "f", "arguments": "{}"}, "x": {}}
-    keys = [
-        request_key(request([{"role": "assistant", "tool_calls": [each]}]))
-        for each in (call, plain, {**plain, "x": 2})
-    ]
-    assert keys[0] == keys[1] != keys[2]
+    plain = {"id": "c1", "function": {"name": "f", "arguments": "{}"}}
+
+    def key(call):
+        return request_key(request([{"role": "assistant", "tool_calls": [call]}]))
+
+    def ours(extra):
+        return key(ToolCall(id="c1", function=function, model_extra=extra))
+
+    assert ours({"x": 2}) == key({**plain, "x": 2}) != ours({"x": 3})
+    assert ours({"x": {"y": None}}) == key({**plain, "x": {}}) != key(plain)
 
 
 def test_texts_that_look_like_nulls_or_like_our_fields_count():
