@@ -175,7 +175,7 @@ class Soak:
     async def _work(self, number: int, goes_on: Callable[[], bool]) -> None:
         """One caller after the other, each in its own manner."""
         draw = random.Random(number)
-        manners = [self._whole] * 4 + [self._streamed] * 4 + [
+        manners = [self._whole] * 4 + [self._streamed] * 2 + [self._bare] * 2 + [
             self._left, self._dropped, self._unread, self._cancelled, self._cancelled, self._late,
         ]  # fmt: skip
         while goes_on():
@@ -205,6 +205,17 @@ class Soak:
                 if draw.random() < 0.01:
                     await asyncio.sleep(0.01)  # a slow reader
         assert stream.result.choices[0].finish_reason
+        return "streamed"
+
+    async def _bare(self, llm: Pipeline, question: str, arguments: Any, draw: Any) -> str:
+        stream = llm.stream(question, **arguments)
+        if draw.random() < 0.5:
+            answer = await stream.collect()
+        else:
+            async for _ in stream:
+                pass
+            answer = stream.result
+        assert answer.choices[0].finish_reason
         return "streamed"
 
     async def _left(self, llm: Pipeline, question: str, arguments: Any, draw: Any) -> str:
