@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LARGE: Final = 2**20
+"""Bytes of a body above which aiohttp warns, unless it comes in pieces."""
+
+
+class OnePiece:
+    """A body as an iterable of pieces, of which there is one."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
 
 
 def encode_json(body: dict[str, Any]) -> bytes:

@@ -42,7 +42,7 @@ from scallion.exceptions import (
 from ._base import BaseLLMClient
 from ._bodies import excerpt, looks_like_events, read_whole, repaired, what_came
 from ._config import SETTINGS, ClientConfig, check_address, check_settings, has_no
-from ._encode import encode_json
+from ._encode import LARGE, OnePiece, encode_json
 from ._errors import embedded_error, error_from_payload, request_id_of, shown_url
 from ._event_stream import EventStream
 from ._failures import error_from_exception, was_not_sent
@@ -121,18 +121,13 @@ class SDKClient(BaseLLMClient):
             await held.aclose()
 
     def identity(self, model: str) -> str:
-        """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it.
-
-        Whose key a function gives is not known. One that others would find by its name, as `pickle`
-        does, is known by that; with any other, the answers are those of this adapter alone.
-        """
+        """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it."""
         del model
-        from hashlib import blake2b  # takes a millisecond, and only caches ask for an identity
+        from ._account import fingerprint, held_by  # hashing: only caches ask for an identity
 
         client, config = self._given_client, self.config
-        account: list[Any]
         if client is not None:
-            account = [getattr(client, name, None) for name in _WHOSE]
+            account = held_by(client)
         else:
             account = [config.api_key or os.environ.get(self.key_variable)]
             names = self.account_variables
@@ -141,9 +136,7 @@ class SDKClient(BaseLLMClient):
             account += [os.environ.get(name) or "" for name in names]
         address, credentials = without_credentials(self.address() or "")
         account += (config.default_headers, config.options, credentials)
-        told = repr([part and _comparable(part, self._own) for part in account])
-        hashed = blake2b(told.encode(), key=b"scallion account", digest_size=16)
-        return f"{self.name} {address} {hashed.hexdigest()}"
+        return f"{self.name} {address} {fingerprint(account, self._own)}"
 
     def address(self) -> str | None:
         """The base URL that requests go to; `None` if it is the SDK's default."""
@@ -282,8 +275,8 @@ class SDKClient(BaseLLMClient):
         sent: dict[str, Any] = {"body": body}
         if self._takes_bytes(client):
             sent = {"content": content}
-            if len(content) > _LARGE:
-                sent = {"content": _Large(content)}
+            if len(content) > LARGE:
+                sent = {"content": OnePiece(content)}
                 options["headers"] = {**options["headers"], "content-length": str(len(content))}
         for last_try in (False, False, True):
             try:
@@ -374,7 +367,7 @@ class SDKClient(BaseLLMClient):
             if not looks_like_events(content):
                 error = self._no_stream(content, content_type)
                 raise self.failed(error, request, http)
-            source = self._events(http, request, _at_once(content))  # mislabelled
+            source = self._events(http, request, aiter(OnePiece(content)))  # mislabelled
         return Response.streaming(source, request, provider=self.name, request_id=request_id)
 
     def _events(
@@ -531,49 +524,6 @@ _CLIENT_SECRETS = (
     "organization",
     "project",
 )
-
-
-# Where an SDK's client keeps whose calls it makes, and what it adds to them; Azure's has a token.
-_WHOSE = (
-    "api_key", "auth_token", "credentials", "organization", "project", "workload_identity",
-    "_api_key_provider", "_azure_ad_token", "_azure_ad_token_provider", "_custom_headers",
-    "default_query",
-)  # fmt: skip
-
-
-def _comparable(value: Any, own: str) -> Any:
-    """A setting as something whose `repr` is the same in every process, or else has `own` in it."""
-    if value is None or isinstance(value, (str, int, float)):
-        return plain(value)
-    if hasattr(value, "items"):
-        return sorted((str(name), _comparable(item, own)) for name, item in value.items())
-    named = value if hasattr(value, "__qualname__") else type(value)
-    name = f"{named.__module__}.{named.__qualname__}"
-    return f"{name} {own}" if callable(value) and not _is_found_by_name(value) else name
-
-
-def _is_found_by_name(value: Any) -> bool:
-    found: Any = sys.modules.get(getattr(value, "__module__", None) or "")
-    for name in getattr(value, "__qualname__", "?").split("."):
-        found = getattr(found, name, None)
-    return found is value
-
-
-_LARGE = 2**20
-
-
-class _Large:
-    """A body of more than a megabyte as an iterable of one piece: aiohttp warns of such bytes."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _at_once(self._content)
-
-
-async def _at_once(content: bytes) -> AsyncGenerator[bytes, None]:
-    yield content
 
 
 def _has_no_key(error: Exception) -> bool:
