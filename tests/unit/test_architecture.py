@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,22 @@ def sources(folder):
 
 def within(names, *packages):
     return {name for name in names if name.startswith(packages)}
+
+
+def test_each_folder_with_modules_is_a_package_that_is_installed_and_no_other_is():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        listed = tomllib.load(file)["tool"]["setuptools"]["packages"]
+    there = set()
+    for folder, package in (
+        ("pipeline", ()),
+        ("middlewares", ("middlewares",)),
+        ("providers", ("providers",)),
+    ):
+        for path in sources(folder):
+            there.add(
+                ".".join(["scallion", *package, *path.parent.relative_to(ROOT / folder).parts])
+            )
+    assert sorted(listed) == sorted(there)
 
 
 @pytest.mark.parametrize("module", CORE)
