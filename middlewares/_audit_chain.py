@@ -18,7 +18,7 @@ import msgspec
 
 KEY_VARIABLE: Final = "SCALLION_AUDIT_KEY"
 
-DIGEST: Final = re.compile(rb',"(hash|hmac)":"([0-9a-f]{64})"\}$')
+DIGEST: Final = re.compile(rb',"(hash|hmac)":"([0-9a-f]{64})"\}\Z')
 
 
 class Link(NamedTuple):
@@ -60,8 +60,8 @@ def _place_of(line: bytes) -> _Place | None:
 
 
 def chain_key() -> bytes | None:
-    """The key, if there is one in the environment."""
-    return os.environ.get(KEY_VARIABLE, "").encode() or None
+    """The key, if there is one in the environment: its bytes, whatever they are."""
+    return os.fsencode(os.environ.get(KEY_VARIABLE, "")) or None
 
 
 def digest_of(body: bytes, key: bytes | None) -> str:
@@ -95,7 +95,7 @@ class Check:
         self.notes: list[str] = []
         self._key = chain_key()
         self._begins_anywhere = partial
-        self._digests: dict[int, str] = {}
+        self._digests = dict([self.last])
 
     def read(self, line: bytes, where: str) -> None:
         """Check one record."""

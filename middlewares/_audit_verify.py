@@ -71,7 +71,7 @@ def verify(path: Path, *, partial: bool = False, last: Link | None = None) -> Ve
             check.problems.append(
                 f"the records after {check.last.seq} are missing: there were {end.seq} once"
             )
-        elif end.seq and not check.has(end):
+        elif not check.has(end):
             check.problems.append(f"record {end.seq} is not the one that was there once")
     if not check.records and not check.problems:
         raise ValueError(f"{path} has no record with a chain: was it written with chain=True?")
@@ -89,9 +89,8 @@ def verify(path: Path, *, partial: bool = False, last: Link | None = None) -> Ve
 def _lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         for line in file:
-            text = line.rstrip(b"\n")
-            if text:
-                yield text
+            if line != b"\n":
+                yield line.removesuffix(b"\n")
 
 
 def _read_database(path: Path, check: Check) -> Link | None:

@@ -446,6 +446,30 @@ def test_with_a_key_nobody_can_make_a_chain_anew(path, monkeypatch):
     assert verify(path).problems[0] == "calls.jsonl:1 (record 1) is not signed with the key"
 
 
+def test_a_key_may_be_of_any_bytes(path, monkeypatch):
+    for key in (b"k\xff", b"k\xfe"):
+        monkeypatch.setenv("SCALLION_AUDIT_KEY", os.fsdecode(key))
+        if not path.exists():
+            filled(JsonlSink(path, chain=True), 1).close()
+        assert verify(path).ok == (key == b"k\xff")
+
+
+def test_a_noted_end_without_a_record_knows_nothing_of_one(path):
+    filled(JsonlSink(path, chain=True), 1).close()
+    path.with_name("calls.jsonl.last").write_text(f"0:{'1' * 64}")
+    assert verify(path).problems == ["record 0 is not the one that was there once"]
+
+
+def test_a_record_with_an_end_of_line_more_was_changed(tmp_path):
+    path = tmp_path / "calls.db"
+    filled(SqliteSink(path, chain=True), 1).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TRIGGER audit_is_not_changed")
+        connection.execute("UPDATE audit SET record = record || char(10)")
+        connection.commit()
+    assert not verify(path).ok
+
+
 def test_a_database_shows_what_was_changed_and_removed(tmp_path):
     path = tmp_path / "calls.db"
     filled(SqliteSink(path, chain=True), 4).close()
