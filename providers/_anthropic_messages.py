@@ -141,8 +141,7 @@ class _History:
         content = message.get("content")
         own = _own_blocks(message)
         if own is not None and _unchanged(message, own):
-            blocks = [block for block in own if not _is_blank(block)]
-            self._ids.note(blocks)
+            blocks = [self._ids.renamed(block) for block in own if not _is_blank(block)]
             if isinstance(content, list):
                 for part in content:
                     _mark(blocks, part.get("cache_control") if isinstance(part, dict) else None)
@@ -152,13 +151,13 @@ class _History:
             refusal = message.get("refusal")
             if not blocks and isinstance(refusal, str) and refusal.strip():
                 blocks.append(text_block(refusal))
-            self._ids.note(blocks)
-            blocks += self._calls(message, blocks)
+            there = {block.get("id") for block in blocks if block.get("type") == "tool_use"}
+            blocks = [self._ids.renamed(block) for block in blocks]
+            blocks += self._calls(message, there)
         _mark(blocks, message.get("cache_control"))
         return blocks
 
-    def _calls(self, message: dict[str, Any], blocks: list[Block]) -> list[Block]:
-        there = {block.get("id") for block in blocks if block.get("type") == "tool_use"}
+    def _calls(self, message: dict[str, Any], there: set[Any]) -> list[Block]:
         uses = []
         for call in _tool_calls(message):
             if call.get("id") in there:
@@ -217,11 +216,13 @@ class _ToolIds:
     def begin_turn(self) -> None:
         self._waiting.clear()
 
-    def note(self, blocks: list[Block]) -> None:
-        """Take notice of calls that are sent as they are."""
-        for block in blocks:
-            if block.get("type") == "tool_use" and isinstance(block.get("id"), str):
-                self._add(block["id"], block["id"])
+    def renamed(self, block: Block) -> Block:
+        """A block, with such an id if it is a call."""
+        original = block.get("id")
+        if block.get("type") != "tool_use" or not isinstance(original, str):
+            return block
+        sent = self.call(original)
+        return block if sent == original else {**block, "id": sent}
 
     def call(self, original: str) -> str:
         sent = original if _VALID_ID.fullmatch(original) else hashed_id(original)
@@ -229,7 +230,8 @@ class _ToolIds:
         while sent in self._used:
             number += 1
             sent = hashed_id(f"{original} {number}")
-        self._add(original, sent)
+        self._used.add(sent)
+        self._waiting.setdefault(original, []).append(sent)
         return sent
 
     def result(self, original: str) -> str:
@@ -237,10 +239,6 @@ class _ToolIds:
         if waiting:
             return waiting.pop(0)
         return original if _VALID_ID.fullmatch(original) else hashed_id(original)
-
-    def _add(self, original: str, sent: str) -> None:
-        self._used.add(sent)
-        self._waiting.setdefault(original, []).append(sent)
 
 
 def _own_blocks(message: dict[str, Any]) -> list[Block] | None:

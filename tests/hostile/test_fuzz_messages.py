@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -17,9 +18,11 @@ from hypothesis import strategies as st
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 
 from scallion import Request
+from scallion._accumulate import accumulate
 from scallion.providers import anthropic, openai, openrouter
 from scallion.providers._anthropic_response import from_anthropic
-from support.answers import completion
+from scallion.providers._anthropic_stream import AnthropicEvents
+from support.answers import completion, message_stream
 from support.histories import EPHEMERAL, FOUND, REDACTED, SEARCH, THINKING
 
 ADAPTERS = {
@@ -31,7 +34,10 @@ TYPES = {name: pydantic.TypeAdapter(types) for name, (_, _, types) in ADAPTERS.i
 PNG = "data:image/png;base64,iVBORw0KGgo="
 PDF = "data:application/pdf;base64,JVBERi0xLjQ="
 
-words = st.text('abÄ日😀"\\\n{}<|', min_size=1, max_size=8).map(lambda said: f"w{said}w")
+blanks = st.sampled_from(["", "", " ", "\n\n", "\t"])
+words = st.tuples(blanks, st.text('abÄ日😀"\\\n{}<|', max_size=8), blanks).map(
+    lambda said: f"{said[0]}w{said[1]}w{said[2]}"
+)
 ids = st.one_of(
     st.from_regex(r"\A(call|toolu)_[a-zA-Z0-9]{1,12}\Z"),
     st.integers(0, 9).map(lambda n: "toolu_" + "x" * 87 + str(n)),
@@ -51,7 +57,7 @@ def described(adapter, body):
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
         if message["role"] == "tool":
             texts = [block["text"] for block in blocks if block["type"] == "text"]
-            said.append(("answered", message["tool_call_id"], "".join(texts)))
+            said.append(("answered", message["tool_call_id"], "".join(texts), False))
             continue
         for block in blocks:
             if block["type"] == "text" and block["text"]:
@@ -63,7 +69,10 @@ def described(adapter, body):
                 inner = block.get("content") or ""
                 if not isinstance(inner, str):
                     inner = "".join(each["text"] for each in inner if each["type"] == "text")
-                said.append(("answered", block["tool_use_id"], inner))
+                failed = block.get("is_error", False)
+                said.append(("answered", block["tool_use_id"], inner, failed))
+            elif block["type"] in ("thinking", "redacted_thinking"):
+                said.append(("thought", block))
         said += [
             ("called", call["id"], json.loads(call["function"]["arguments"]))
             for call in message.get("tool_calls") or ()
@@ -78,13 +87,28 @@ class Talk:
     messages: list[Any] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
 
+    def told_to(self, *adapters):
+        """What of it arrives at the last of some providers, through those before it."""
+        told = numbered(self.told)
+        if set(adapters) != {"anthropic"}:  # only its words say these two
+            told = [(*one[:3], False) if one[0] == "answered" else one for one in told]
+            told = [one for one in told if one[0] != "thought"]
+        if "anthropic" in adapters and told[-1][0] == "assistant":
+            told[-1] = ("assistant", told[-1][1].rstrip())
+        return told
+
 
 @st.composite
 def talks(draw):
     talk = Talk()
     for _ in range(draw(st.integers(1, 5))):
-        draw(st.sampled_from([instructs, asks, asks, calls, calls_in_blocks, answers]))(draw, talk)
+        says = [instructs, asks, asks, calls, calls_in_blocks, answers, gives_up, is_cut_off]
+        draw(st.sampled_from(says))(draw, talk)
     asks(draw, talk)
+    if draw(st.booleans()):
+        said = draw(words)  # a prefill
+        talk.messages.append({"role": "assistant", "content": said})
+        talk.told.append(("assistant", said))
     return talk
 
 
@@ -128,18 +152,49 @@ def answers(draw, talk):
         message = from_anthropic({"type": "message", "content": blocks}).message.to_dict()
         message = json.loads(json.dumps(message))
     else:
-        message = {"role": "assistant", "content": said, "reasoning": "hm", "refusal": None}
+        parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": said}]
+        content = draw(st.sampled_from([said, parts]))
+        message = {"role": "assistant", "content": content, "reasoning": "hm", "refusal": None}
+        before = []  # somebody else's reasoning is not Anthropic's
     talk.messages.append(message)
+    talk.told += [("thought", block) for block in before if "thinking" in block["type"]]
     talk.told.append(("assistant", said))
 
 
-def new_ids(draw):
-    made = draw(st.lists(ids, min_size=1, max_size=3, unique=True))
+def is_cut_off(draw, talk):
+    """The end of an answer is thinking, which nothing was made of."""
+    said = draw(st.none() | words)
+    blocks = [{"type": "text", "text": said}] if said else []
+    blocks += draw(st.lists(st.sampled_from([THINKING, REDACTED]), min_size=1, max_size=3))
+    talk.messages.append(from_anthropic({"type": "message", "content": blocks}).message.to_dict())
+    talk.told += [("assistant", said)] if said else []
+    asks(draw, talk)
+
+
+def gives_up(draw, talk):
+    """A call that was never answered: its id is free for another."""
+    ((call_id, given_arguments, _), *_) = new_ids(draw, talk)
+    call = {"name": "f", "arguments": json.dumps(given_arguments)}
+    talk.messages.append(
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": call_id, "type": "function", "function": call}],
+        }
+    )
+    talk.told.append(("called", call_id, given_arguments))
+    asks(draw, talk)
+
+
+def new_ids(draw, talk):
+    used = [rest[0] for kind, *rest in talk.told if kind == "called"]
+    any_ids = ids | st.sampled_from(used) if used else ids  # some servers give one again
+    made = draw(st.lists(any_ids, min_size=1, max_size=3, unique=True))
     return [(call_id, draw(arguments), draw(words)) for call_id in made]
 
 
 def calls(draw, talk):
-    made = new_ids(draw)
+    made = new_ids(draw, talk)
     said = draw(st.none() | st.just("") | words)
     message = {
         "role": "assistant",
@@ -149,33 +204,46 @@ def calls(draw, talk):
             for i, a, _ in made
         ],
     }
+    failed = draw(st.booleans())
     results = [
         {
             "role": "tool",
             "tool_call_id": i,
             "content": draw(st.sampled_from([r, [{"type": "text", "text": r}]])),
         }
+        | ({"is_error": True} if failed else {})
         for i, _, r in made
     ]
     talk.messages += [message, *results]
     talk.told += [("assistant", said)] if said else []
-    talk.told += [("called", i, a) for i, a, _ in made] + [("answered", i, r) for i, _, r in made]
+    talk.told += [("called", i, a) for i, a, _ in made]
+    talk.told += [("answered", i, r, failed) for i, _, r in made]
 
 
 def calls_in_blocks(draw, talk):
-    made = new_ids(draw)
+    made = new_ids(draw, talk)
     blocks = [{"type": "tool_use", "id": i, "name": "f", "input": a} for i, a, _ in made]
-    if draw(st.booleans()):
-        blocks = [THINKING, *blocks]
-    results = [{"type": "tool_result", "tool_use_id": i, "content": r} for i, _, r in made]
+    thoughts = draw(st.sampled_from([[], [THINKING]]))
+    blocks = [*thoughts, *blocks]
+    failed = draw(st.booleans())
+    results = [
+        {"type": "tool_result", "tool_use_id": i, "content": r}
+        | ({"is_error": True} if failed else {})
+        for i, _, r in made
+    ]
     said = draw(st.none() | words)  # before the results, which have to lead
     asked = [{"type": "text", "text": said}] if said else []
     if draw(st.booleans()):
         message = from_anthropic({"type": "message", "content": blocks}).message
     else:
         message = {"role": "assistant", "content": blocks}
+        if draw(st.booleans()):  # the same calls, told again in the other words
+            whole = from_anthropic({"type": "message", "content": blocks}).message.to_dict()
+            message["tool_calls"] = whole["tool_calls"]
     talk.messages += [message, {"role": "user", "content": [*asked, *results]}]
-    talk.told += [("called", i, a) for i, a, _ in made] + [("answered", i, r) for i, _, r in made]
+    talk.told += [("thought", block) for block in thoughts]
+    talk.told += [("called", i, a) for i, a, _ in made]
+    talk.told += [("answered", i, r, failed) for i, _, r in made]
     talk.told += [("user", said)] if said else []
 
 
@@ -213,9 +281,31 @@ def body_of(adapter, messages, given_params=None):
 
 def told_by(adapter, body):
     said = described(adapter, body)
+    if adapter == "anthropic":
+        assert_is_taken(body["messages"])
     called = [rest[0] for kind, *rest in said if kind == "called"]
     assert len(called) == len(set(called)) or adapter != "anthropic", "an id was used twice"
     return numbered(said)
+
+
+def assert_is_taken(turns):
+    """Anthropic's own rules, which no type says."""
+    for turn, before in zip(turns, [{"role": None, "content": []}, *turns], strict=False):
+        blocks = turn["content"]
+        assert turn["role"] != before["role"], "turns of one role"
+        assert blocks, "an empty turn"
+        assert all(block["text"].strip() for block in blocks if block["type"] == "text")
+        kinds = [block["type"] for block in blocks]
+        results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+        assert kinds[: len(results)] == ["tool_result"] * len(results), "results do not lead"
+        called = [block["id"] for block in before["content"] if block["type"] == "tool_use"]
+        assert sorted(results) in ([], sorted(called)), "answers to other calls"
+        if turn["role"] == "assistant":
+            assert "thinking" not in kinds[-1], "a turn ends in thinking"
+        assert all(re.fullmatch("[a-zA-Z0-9_-]+", one) for one in [*called, *results])
+    if turns[-1]["role"] == "assistant" and turns[-1]["content"][-1]["type"] == "text":
+        text = turns[-1]["content"][-1]["text"]
+        assert text == text.rstrip(), "blanks at the end of a prefill"
 
 
 def numbered(told):
@@ -225,7 +315,7 @@ def numbered(told):
         if kind == "called":
             numbers[rest[0]] = next(calls)  # a later turn may use an id again
         numbered = kind in ("called", "answered")
-        found.append((kind, numbers[rest[0]], rest[1]) if numbered else (kind, *rest))
+        found.append((kind, numbers[rest[0]], *rest[1:]) if numbered else (kind, *rest))
     return sorted(found, key=lambda one: one[0] != "system")
 
 
@@ -239,7 +329,7 @@ def test_each_provider_is_told_all_that_was_said_in_types_that_it_takes(
     body = body_of(adapter, talk.messages, given_params)
     read_through(TYPES[adapter].validate_python(json.loads(json.dumps(body))))
 
-    assert told_by(adapter, body) == numbered(talk.told)
+    assert told_by(adapter, body) == talk.told_to(adapter)
     assert (talk.messages, given_params) == before
     if adapter != "anthropic":
         ids_sent = [rest[0] for kind, *rest in described(adapter, body) if kind == "called"]
@@ -257,6 +347,8 @@ def test_a_longer_history_begins_as_the_shorter_one_did(adapter, talk, more):
     shorter = [*body_of(adapter, talk.messages)["messages"]]
     answered = [*talk.messages, {"role": "assistant", "content": "Yes."}]
     longer = [*body_of(adapter, [*answered, *more.messages[-1:]])["messages"]]
+    if shorter[-1]["role"] == "assistant":
+        shorter.pop()  # a prefill is gone on with
 
     assert longer[: len(shorter)] == shorter
 
@@ -272,7 +364,7 @@ def test_what_was_made_for_one_provider_can_be_sent_to_another(there, back, talk
     again = body_of(back, json.loads(json.dumps([*system, *body["messages"]])))
     read_through(TYPES[back].validate_python(again))
 
-    assert told_by(back, again) == numbered(talk.told)
+    assert told_by(back, again) == talk.told_to(there, back)
 
 
 blocks = st.lists(
@@ -280,22 +372,33 @@ blocks = st.lists(
         words.map(lambda said: {"type": "text", "text": said}),
         words.map(lambda said: {"type": "thinking", "thinking": said, "signature": "c2ln"}),
         st.sampled_from([REDACTED]),
-        st.tuples(ids, arguments).map(
+        st.tuples(ids.filter(str.isidentifier), arguments).map(
             lambda call: {"type": "tool_use", "id": call[0], "name": "f", "input": call[1]}
         ),
     ),
     max_size=5,
+    unique_by=lambda block: block.get("id", id(block)),
 ).map(lambda said: [*said, {"type": "text", "text": "The end."}])
 
 
+@pytest.mark.parametrize("streamed", [False, True])
 @examples(80)
 @given(blocks)
-def test_anthropic_gets_back_the_blocks_that_it_sent(said):
-    client = ADAPTERS["anthropic"][0]
-    whole = {"id": "m", "type": "message", "role": "assistant", "content": said} | {
-        "stop_reason": "end_turn"
-    }
-    answer = client.read_answer(json.dumps(whole).encode())
+def test_anthropic_gets_back_the_blocks_that_it_sent(streamed, said):
+    if streamed:
+        events = AnthropicEvents()
+        data = [
+            line.removeprefix(b"data: ")
+            for step in message_stream(*said).chunks
+            for line in step.split(b"\n")
+            if line.startswith(b"data: ")
+        ]
+        answer = accumulate([chunk for event in data for chunk in events.feed(event)])
+    else:
+        whole = {"id": "m", "type": "message", "role": "assistant", "content": said}
+        whole["stop_reason"] = "end_turn"
+        answer = ADAPTERS["anthropic"][0].read_answer(json.dumps(whole).encode())
+    assert answer.text == "".join(block["text"] for block in said if block["type"] == "text")
     stored = json.loads(answer.message.model_dump_json())
     results = [
         {"role": "tool", "tool_call_id": call.id, "content": "ok"} for call in answer.tool_calls

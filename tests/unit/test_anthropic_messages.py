@@ -147,6 +147,25 @@ def test_ids_used_twice_are_told_apart_and_answered_in_order(used):
     assert [b["content"] for turn in sent[1::2] for b in turn["content"]] == ["1", "2", "3"]
 
 
+def test_ids_in_blocks_are_as_good_as_those_of_tool_calls():
+    def said(used, of):
+        block = {"type": "tool_use", "id": used, "name": "weather", "input": {}}
+        answer = {"type": "tool_result", "tool_use_id": used, "content": of}
+        return [assistant([block]), user([answer])]
+
+    sent = turns(*said("f:0", "1"), *said("call_0", "2"), *said("call_0", "3"))
+    uses = [turn["content"][0]["id"] for turn in sent[::2]]
+    assert uses == [turn["content"][0]["tool_use_id"] for turn in sent[1::2]]
+    assert len(set(uses)) == 3
+    assert uses[1] == "call_0"
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", used) for used in uses)
+
+
+def test_a_call_that_was_never_answered_takes_no_other_s_result():
+    sent = turns(called("call_0"), user("Never mind."), called("call_0"), result("call_0"))
+    assert sent[3]["content"][0]["tool_use_id"] == sent[2]["content"][0]["id"]
+
+
 def test_function_calls_of_the_old_kind_are_tool_calls():
     call = assistant(function_call={"name": "weather", "arguments": '{"x": 1}'})
     sent = turns(user("?"), call, {"role": "function", "name": "weather", "content": "fine"})
