@@ -148,6 +148,14 @@ EXPLAINED: dict[str, str] = {
         "parts without tokens are left out anyway",
     ),
     "leaks Response.__del__: self._take_primed() | not done": "it is no leak: less is billed",
+    "leaks Response._settle: self._recoveries.clear() | not done": "they go with the Response",
+    **dict.fromkeys(
+        [
+            "leaks Response._tell: problems.append(problem) | not done",
+            "leaks Response._tell: raise_problems(problems) | not done",
+        ],
+        "no layer fails there",
+    ),
     "leaks Account.settle: self.advance(now) | not done": "no hold gets so old there",
     "leaks Shelf.finish: await self.store.set(name, data, ttl=self._ttl) | not done": "it is no leak:"
     " nothing is kept",
