@@ -39,6 +39,7 @@ class Upstream:
         requests: Every request received, in order.
         connections: How many connections were ever accepted.
         open_connections: How many are open now.
+        answering: How many requests are being answered now, by clients that are still there.
         drop_reused: Close a connection as soon as a second request arrives on it, unanswered and
             unread, as a server does whose keep-alive timeout has just passed.
         dropped: How many requests met that fate. They are not in `requests`.
@@ -49,6 +50,7 @@ class Upstream:
         self.requests: list[Received] = []
         self.connections = 0
         self.open_connections = 0
+        self.answering = 0
         self.drop_reused = False
         self.dropped = 0
         self.port = 0
@@ -77,6 +79,10 @@ class Upstream:
     async def all_closed(self, within: float = 5.0) -> None:
         """Wait until no connection is open. Fails after `within` seconds."""
         await self._until(lambda: not self.open_connections, "every connection closed", within)
+
+    async def all_answered(self, within: float = 5.0) -> None:
+        """Wait until each request was answered, or given up. Fails after `within` seconds."""
+        await self._until(lambda: not self.answering, "every answer to end", within)
 
     async def received(self, count: int, within: float = 5.0) -> None:
         """Wait until `count` requests have arrived in all. Fails after `within` seconds."""
@@ -252,6 +258,7 @@ class _Connection(asyncio.Protocol):
     async def _answer(self, request: Received) -> bool:
         """Play the reply; whether the connection lives on."""
         self._upstream.requests.append(request)
+        self._upstream.answering += 1
         self._upstream._notify()
         try:
             reply = await self._while_connected(self._upstream._reply_to(request))
@@ -261,6 +268,9 @@ class _Connection(asyncio.Protocol):
         except _Gone:
             request.abandoned = True
             raise
+        finally:
+            self._upstream.answering -= 1
+            self._upstream._notify()
 
     async def _play(self, reply: Reply) -> bool:
         chunked = reply.framing == "chunked"
