@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from scallion import Pipeline, build_pipeline
 from scallion._tokens_memory import Memory
+from scallion.costs import PriceTable
 from scallion.exceptions import LLMClientError
 from scallion.middlewares import (
     JsonlSink,
@@ -278,6 +279,7 @@ class Soak:
     async def end(self, entries: list[Any]) -> None:
         """Close everything. Nothing is held, and all calls are in the records."""
         assert sum(self.outcomes.values()) == self.calls
+        self.check_state()
         for llm in self.pipelines:
             await llm.aclose()
         await self.provider.aclose()
@@ -291,7 +293,6 @@ class Soak:
         used = [entry.usage for entry in entries if entry.usage is not None]
         assert spent == sum(usage.prompt_tokens + usage.completion_tokens for usage in used)
         assert self.kept._leases == {}
-        self.check_state()
         verdict = verify(self.audit_path)
         assert (verdict.problems, sum(layer.lost for layer in self.audits)) == ([], 0)
         said = self.log.said
@@ -306,14 +307,14 @@ class Soak:
 
 
 def reachable(root: object) -> Counter[str]:
-    """How many objects of each type hang on `root`, up to those of the interpreter and of SDKs."""
+    """How many objects of each type hang on `root`, up to those of the process and of SDKs."""
     seen, ahead, found = {id(root)}, [root], Counter[str]()
     while ahead:
         one = ahead.pop()
         found[type(one).__qualname__] += 1
         if isinstance(one, FunctionType):
             inner = [one.__closure__, one.__defaults__, one.__kwdefaults__]
-        elif type(one).__module__.partition(".")[0] in _OURS:
+        elif type(one).__module__.partition(".")[0] in _OURS and not isinstance(one, PriceTable):
             inner = gc.get_referents(one)
         else:
             continue
@@ -324,7 +325,7 @@ def reachable(root: object) -> Counter[str]:
     return found
 
 
-_OURS = {"builtins", "collections", "cachetools", "functools", "scallion"}
+_OURS = {"builtins", "collections", "cachetools", "functools", "scallion", "weakref"}
 
 
 class Traced:
