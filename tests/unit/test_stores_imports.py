@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from scallion import stores
+from support.imports import modules_after
 
 HEAVY = {"asyncio", "cachetools", "dataclasses", "redis", "sqlite3", "zstandard"}
-
-
-def imported_after(code):
-    output = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return HEAVY & set(output.split())
 
 
 @pytest.mark.parametrize(
@@ -33,7 +21,7 @@ def imported_after(code):
     ],
 )
 def test_only_what_is_used_is_imported(code, needed):
-    assert imported_after(code) == needed
+    assert HEAVY & modules_after(code) == needed
 
 
 def test_every_public_name_is_there():
