@@ -39,6 +39,7 @@ from scallion.exceptions import (
     ServerError,
 )
 
+from ._account import fingerprint, held_by
 from ._base import BaseLLMClient
 from ._bodies import excerpt, looks_like_events, read_whole, repaired, what_came
 from ._config import SETTINGS, ClientConfig, check_address, check_settings, has_no
@@ -123,8 +124,6 @@ class SDKClient(BaseLLMClient):
     def identity(self, model: str) -> str:
         """See `BaseLLMClient`. The key is in it as a keyed hash, which does not lead back to it."""
         del model
-        from ._account import fingerprint, held_by  # hashing: only caches ask for an identity
-
         client, config = self._given_client, self.config
         if client is not None:
             account = held_by(client)
