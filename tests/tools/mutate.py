@@ -156,6 +156,18 @@ EXPLAINED: dict[str, str] = {
         ],
         "no layer fails there",
     ),
+    **dict.fromkeys(
+        [
+            "leaks _close_soon: await source.aclose() | not done",
+            "leaks _close_soon: loop.create_task(close()) | not done",
+            "leaks EventStream.aclose: await self._http.aclose() | not done",
+            "leaks EventStream.aclose: await self._pieces.aclose()  # type: ignore[attr-defined] | not done",
+            "leaks LoopClient.aclose: await self._guard.aclose() | not done",
+            "leaks read_whole: await http.aclose() | not done",
+        ],
+        "the end of a generator, or of aiohttp's own response, closes the connection in its place",
+    ),
+    "leaks read_whole: size += len(piece) | not done": "a bound that nothing there reaches",
     "leaks Account.settle: self.advance(now) | not done": "no hold gets so old there",
     "leaks Shelf.finish: await self.store.set(name, data, ttl=self._ttl) | not done": "it is no leak:"
     " nothing is kept",
