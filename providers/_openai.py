@@ -216,7 +216,9 @@ class ChunkDecoder:
                 # Something unknown in it: read it with care. Errors are found here too, because
                 # `error` is no field of a chunk.
                 if isinstance(data, ErrorEvent):
-                    raise self._failure(as_told(data)) from None
+                    told = as_told(data)
+                    if not isinstance(told, dict) or not told.get("error"):
+                        raise self._failure(told) from None
                 if data.strip() == b"[DONE]":
                     return True
                 if not data.strip():

@@ -144,6 +144,17 @@ async def test_an_event_named_error_is_one_whatever_it_holds(
     assert not begun or error.partial.text == "Hel"
 
 
+async def test_an_event_named_error_keeps_the_bill_that_it_brings(upstream):
+    begins = completion_stream("Hel", finish=None)
+    usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+    said = json.dumps({"error": {"message": "slow", "code": 429}, "choices": [], "usage": usage})
+    body = begins.body + f"event: error\ndata: {said}\n\n".encode()
+
+    error = await failure(openai, upstream, Reply(headers=begins.headers, chunks=[body]))
+
+    assert error.partial.usage.total_tokens == 9
+
+
 @pytest.mark.parametrize("apart", [True, False])
 async def test_what_follows_the_end_is_not_read_in_whichever_packet_it_comes(upstream, apart):
     for make, stream in ((anthropic, message_stream), (openai, completion_stream)):
