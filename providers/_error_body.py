@@ -29,9 +29,7 @@ def labels_within(fields: dict[str, Any]) -> Iterator[Any]:
     yield fields.get("code")
     yield object_in(fields, "innererror").get("code")
     typed = fields.get("error_type") or object_in(fields, "metadata").get("error_type")
-    if (
-        typed != "invalid_prompt"
-    ):  # any bad message, in OpenRouter's words; in OpenAI's a flagged one
+    if typed != "invalid_prompt":  # of OpenRouter's any bad message, of OpenAI's a flagged one
         yield typed
     yield from (detail.get("reason") for detail in _details(fields))
     yield fields.get("error_code")  # Databricks

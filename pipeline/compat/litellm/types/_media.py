@@ -33,10 +33,6 @@ class ImageObject(Access, Image):
         )
 
 
-class ImageUsageInputTokensDetails(UsageInputTokensDetails):
-    """Tokens of what was asked, by kind."""
-
-
 class ImageUsage(Usage):
     """Tokens of a generation."""
 
